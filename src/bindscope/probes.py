@@ -1,0 +1,236 @@
+"""Linear read-outs: one softmax per concept and one over objects, on centred vectors of unit RMS.
+
+Targets are counts / m, the L2 penalty is chosen inside the training rows, and the loss is convex, so the fit has one
+optimum, which a preconditioned Newton method finds in some tens of products with the vectors: O(tens * n d K).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from bindscope.concepts import ABSENT, IntArray
+from bindscope.errors import NotConvergedWarning, TableError
+from bindscope.recognition import Recognised, recognise_linear
+from bindscope.scenes import BoolArray, FloatArray, SceneTable
+from bindscope.softmax import Problem, ridge_start, solve
+from bindscope.splits import SceneUnit, split_scenes
+
+PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+Choice = Literal["recognition", "cross_entropy"]
+_TOLERANCE = 1e-4  # nats a row that a further step could gain
+_PATH_TOLERANCE = 1e-3
+MAX_TRAIN_ROWS = 20_000
+OBJECTS = "objects"
+_ROWS = 8_192
+Vectors = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A softmax read-out: scores = vectors `[n, d]` @ weights `[d, K]` + bias `[K]`.
+
+    penalty: the L2 penalty that was chosen; converged: the optimiser reached its tolerance.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    penalty: float
+    converged: bool
+
+    def scores(self, vectors: Vectors) -> FloatArray:
+        """Scores `[n, K]` in double precision."""
+        return np.asarray(np.asarray(vectors, dtype=np.float64) @ self.weights + self.bias)
+
+    def recognised(self, vectors: Vectors, members: IntArray) -> Recognised:
+        """Recognition of each scene by the definition."""
+        return recognise_linear(vectors, self.weights, self.bias, members)
+
+    def cross_entropy(self, vectors: Vectors, members: IntArray) -> FloatArray:
+        """Cross-entropy of each scene against counts / m in nats, `[n]`."""
+        out = np.empty(len(vectors))
+        for start in range(0, len(vectors), _ROWS):
+            scores = self.scores(vectors[start : start + _ROWS])
+            scores -= scores.max(axis=1, keepdims=True)
+            log_sum = np.log(np.exp(scores).sum(axis=1))
+            here = members[start : start + _ROWS]
+            own = np.where(here == ABSENT, 0.0, np.take_along_axis(scores, np.maximum(here, 0), axis=1))
+            out[start : start + _ROWS] = log_sum - own.sum(axis=1) / (here != ABSENT).sum(axis=1)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeSet:
+    """Probes of one table, fitted on the same rows: one for each concept, and one over objects."""
+
+    concepts: tuple[Probe, ...]
+    objects: Probe
+    train: BoolArray
+
+    def concept_outcomes(self, vectors: Vectors, table: SceneTable) -> list[Recognised]:
+        """Concept recognition of each scene, concept by concept."""
+        return [probe.recognised(vectors, table.members(k)[0]) for k, probe in enumerate(self.concepts)]
+
+    def object_outcome(self, vectors: Vectors, table: SceneTable) -> Recognised:
+        """Object recognition of each scene."""
+        return self.objects.recognised(vectors, table.object_codes)
+
+
+def fit_probes(
+    vectors: Vectors,
+    table: SceneTable,
+    train: BoolArray,
+    seed: int = 0,
+    penalties: Sequence[float] = PENALTIES,
+    inner_split: SceneUnit = "bag",
+    max_rows: int = MAX_TRAIN_ROWS,
+    choose_by: Choice = "recognition",
+) -> ProbeSet:
+    """Fit all probes of a table on the rows of the mask `train` `[n]` (at most `max_rows` of them, drawn by seed).
+
+    vectors `[n, d]`. The penalty of each probe is the one that reads 20 % of the training bags best (`inner_split="row"`:
+    rows), by recognition and then by cross-entropy, or by cross-entropy alone; then all training rows are fitted.
+    """
+    rows = training_rows(train, seed, max_rows)
+    inside = table.take(rows)
+    frame = _Frame.of(vectors[rows])
+    inner = _inner_training(inside, inner_split, seed)
+    concepts = tuple(
+        _chosen(frame, *inside.members(k), inner, penalties, choose_by) for k in range(table.space.n_concepts)
+    )
+    objects = _chosen(frame, *inside.members(), inner, penalties, choose_by)
+    used = np.zeros(len(table), dtype=bool)
+    used[rows] = True
+    return ProbeSet(concepts, objects, used)
+
+
+def fit_probe(
+    vectors: Vectors,
+    members: IntArray,
+    n_candidates: int,
+    inner: BoolArray | None = None,
+    penalties: Sequence[float] = PENALTIES,
+    choose_by: Choice = "recognition",
+) -> Probe:
+    """Fit one probe on all rows of vectors `[n, d]` against members `[n, m]` (codes, -1 absent).
+
+    inner `[n]`: mask of the rows that fit while the penalty is chosen on the others; None takes the first penalty.
+    """
+    return _chosen(_Frame.of(vectors), members, n_candidates, inner, penalties, choose_by)
+
+
+def training_rows(train: BoolArray, seed: int, max_rows: int = MAX_TRAIN_ROWS) -> IntArray:
+    """Row numbers of the mask, at most `max_rows` of them, drawn without replacement and sorted."""
+    rows = np.flatnonzero(train)
+    if len(rows) > max_rows:
+        rows = np.sort(np.random.default_rng([seed, 41]).choice(rows, max_rows, replace=False))
+    return rows
+
+
+def constant_cross_entropy(members: IntArray, n_candidates: int, train: BoolArray) -> FloatArray:
+    """Cross-entropy of each scene `[n]` under the constant predictor (mean target of the training rows), in nats.
+
+    Candidates that no training row shows get half a count.
+    """
+    target = _targets(members[train], n_candidates)
+    frequency = np.asarray(target.sum(axis=0)).ravel()
+    frequency = np.where(frequency > 0, frequency, 0.5 / max(int((members[train] != ABSENT).sum()), 1))
+    log = np.log(frequency / frequency.sum())
+    own = np.where(members == ABSENT, 0.0, log[np.maximum(members, 0)])
+    return np.asarray(-own.sum(axis=1) / (members != ABSENT).sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Training vectors, centred, scaled to unit RMS and turned to their principal axes (an isotropic penalty is unchanged)."""
+
+    rotated: NDArray[np.float32]
+    spectrum: FloatArray
+    back: FloatArray  # [d, r]: rotated = (vectors - mean) @ back
+    mean: FloatArray
+
+    @classmethod
+    def of(cls, vectors: Vectors) -> _Frame:
+        mean = np.mean(vectors, axis=0, dtype=np.float64)
+        centred = (np.asarray(vectors, dtype=np.float64) - mean).astype(np.float32)
+        second = np.asarray(centred.T @ centred, dtype=np.float64) / len(centred)
+        rms = np.sqrt(np.trace(second) / len(second))
+        if rms <= 1e-12 * max(1.0, float(np.abs(mean).max())):  # no variance: the read-out stays constant
+            return cls(np.zeros((len(centred), 1), dtype=np.float32), np.zeros(1), np.zeros((len(second), 1)), mean)
+        values, axes = linalg.eigh(second / rms**2)
+        keep = values > 1e-12 * values[-1]
+        back = axes[:, keep] / rms
+        return cls((centred @ back).astype(np.float32), values[keep], back, mean)
+
+    @property
+    def varies(self) -> bool:
+        return bool(self.spectrum.max() > 0)
+
+    def problem(self, members: IntArray, n_candidates: int) -> Problem:
+        return Problem(self.rotated, self.spectrum, _targets(members, n_candidates))
+
+    def take(self, rows: BoolArray) -> _Frame:
+        return _Frame(self.rotated[rows], self.spectrum, self.back, self.mean)
+
+    def probe(self, solution: FloatArray, penalty: float, converged: bool) -> Probe:
+        weights = self.back @ solution[:-1]
+        return Probe(weights, solution[-1] - self.mean @ weights, penalty, converged)
+
+
+def _targets(members: IntArray, n_candidates: int) -> sparse.csr_matrix:
+    """Counts / m, `[n, K]`."""
+    rows, slots = np.nonzero(members != ABSENT)
+    share = 1.0 / (members != ABSENT).sum(axis=1)
+    cells = (rows, members[rows, slots])
+    return sparse.csr_matrix((share[rows], cells), shape=(len(members), n_candidates))
+
+
+def _inner_training(table: SceneTable, by: SceneUnit, seed: int) -> BoolArray | None:
+    try:
+        return split_scenes(table, 0.8, by, seed + 1)
+    except TableError:
+        return None  # a single bag: nothing to choose on
+
+
+def _chosen(
+    frame: _Frame, members: IntArray, n_candidates: int, inner: BoolArray | None, penalties: Sequence[float], by: Choice
+) -> Probe:
+    if n_candidates < 2 or not frame.varies:
+        return frame.probe(np.zeros((frame.rotated.shape[1] + 1, n_candidates)), penalties[0], True)
+    chosen = penalties[0]
+    if inner is not None and len(penalties) > 1:
+        chosen = _best_penalty(frame, members, n_candidates, inner, penalties, by)
+    problem = frame.problem(members, n_candidates)
+    weights = ridge_start(problem, max(penalties))
+    for penalty in sorted((p for p in penalties if p > chosen), reverse=True):  # each fit starts from a smoother one
+        weights = solve(problem, penalty, weights, _PATH_TOLERANCE).weights
+    solution = solve(problem, chosen, weights, _TOLERANCE)
+    if not solution.converged:
+        warnings.warn(f"a probe over {n_candidates} candidates did not converge", NotConvergedWarning, stacklevel=3)
+    return frame.probe(solution.weights, chosen, solution.converged)
+
+
+def _best_penalty(
+    frame: _Frame, members: IntArray, n_candidates: int, inner: BoolArray, penalties: Sequence[float], by: Choice
+) -> float:
+    """Walk from the largest penalty down, each fit starting from the last, until held-out rows are read worse."""
+    problem = frame.take(inner).problem(members[inner], n_candidates)
+    outside, theirs = frame.rotated[~inner], members[~inner]
+    ordered = sorted(penalties, reverse=True)
+    start = ridge_start(problem, ordered[0])
+    best, best_figure = ordered[0], (-np.inf, -np.inf)
+    for penalty in ordered:
+        start = solve(problem, penalty, start, _PATH_TOLERANCE).weights
+        probe = Probe(start[:-1], start[-1], penalty, True)
+        loss = float(probe.cross_entropy(outside, theirs).mean())
+        right = float(probe.recognised(outside, theirs).right.mean()) if by == "recognition" else 0.0
+        if (right, -loss) < best_figure:
+            break
+        best, best_figure = penalty, (right, -loss)
+    return best

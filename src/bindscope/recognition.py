@@ -1,0 +1,145 @@
+"""Recognition by its definition, with its chance level and its ceiling.
+
+A scene is right iff the smallest score of its present candidates is strictly larger than the largest score of the
+others (Sec. 3 of arXiv 2605.31503). Candidates are the values of one concept, or all objects that the data set can
+show. A tie is wrong and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from bindscope.concepts import ABSENT, IntArray
+from bindscope.errors import InputError
+from bindscope.scenes import BoolArray, FloatArray, SceneTable
+
+TIE = 1e-9  # relative to the largest score of a scene: closer scores differ by rounding only
+_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Recognised:
+    """Outcome per scene: right `[n]`, tied `[n]` (wrong by a tie alone)."""
+
+    right: BoolArray
+    tied: BoolArray
+
+
+def recognise(scores: NDArray[np.floating], members: IntArray) -> Recognised:
+    """Judge scores `[n, K]` against the present candidates `members` `[n, m]` (codes 0..K-1, -1 absent, repeats count once).
+
+    A scene that shows all K candidates has no competitor and is right.
+
+    >>> recognise(np.array([[0.9, 0.8, 0.1], [0.9, 0.1, 0.9]]), np.array([[0, 1], [0, 1]])).right.tolist()
+    [True, False]
+    """
+    here = _mask(members, scores.shape[1])
+    lowest = np.where(here, scores, np.inf).min(axis=1)
+    highest = np.where(here, -np.inf, scores).max(axis=1)
+    scale = np.abs(scores).max(axis=1)
+    gap = np.where(np.isneginf(highest), np.inf, lowest - highest)
+    tied = np.abs(gap) <= TIE * scale
+    return Recognised((gap > 0) & ~tied, tied)
+
+
+def recognise_linear(
+    vectors: NDArray[np.floating], weights: NDArray[np.floating], bias: NDArray[np.floating] | None, members: IntArray
+) -> Recognised:
+    """The same for scores vectors `[n, d]` @ weights `[d, K]` + bias `[K]`, a block of rows at a time."""
+    step = max(1, _CELLS // max(weights.shape))
+    exact = np.asarray(weights, dtype=np.float64)
+    offset = 0.0 if bias is None else np.asarray(bias, dtype=np.float64)
+    parts = [
+        recognise(np.asarray(vectors[i : i + step], dtype=np.float64) @ exact + offset, members[i : i + step])
+        for i in range(0, len(vectors), step)
+    ]
+    return Recognised(
+        np.concatenate([part.right for part in parts] or [np.zeros(0, dtype=bool)]),
+        np.concatenate([part.tied for part in parts] or [np.zeros(0, dtype=bool)]),
+    )
+
+
+def recognise_by_cosine(
+    vectors: NDArray[np.floating], queries: NDArray[np.floating], members: IntArray
+) -> Recognised:
+    """The same for the cosine of vectors `[n, d]` with queries `[K, d]`. A zero query scores 0."""
+    exact = np.asarray(queries, dtype=np.float64)
+    if exact.ndim != 2 or exact.shape[1] != vectors.shape[1]:
+        raise InputError(f"queries must have {vectors.shape[1]} dimensions like the scenes, got shape {list(exact.shape)}")
+    length = np.linalg.norm(exact, axis=1, keepdims=True)
+    return recognise_linear(vectors, (exact / np.where(length > 0, length, 1.0)).T, None, members)
+
+
+def distinct_counts(members: IntArray) -> IntArray:
+    """Number of distinct present candidates of each scene, `[n]`."""
+    ordered = np.sort(members, axis=1)
+    new = np.ones_like(ordered, dtype=bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return (new & (ordered != ABSENT)).sum(axis=1).astype(np.int64)
+
+
+def chance_per_scene(members: IntArray, n_candidates: int) -> FloatArray:
+    """1 / binom(K, |P|) for each scene, `[n]`: what random scores reach.
+
+    >>> chance_per_scene(np.array([[0, 1], [2, 2]]), 4).round(4).tolist()
+    [0.1667, 0.25]
+    """
+    present = distinct_counts(members).astype(np.float64)
+    log = gammaln(present + 1) + gammaln(n_candidates - present + 1) - gammaln(n_candidates + 1.0)
+    return np.asarray(np.exp(log))
+
+
+def concept_chance(table: SceneTable) -> FloatArray:
+    """Chance of each concept for each scene, `[n, C]`; the mean over C is `mean`'s chance, the product is `joint`'s."""
+    return np.stack([chance_per_scene(*table.members(k)) for k in range(table.space.n_concepts)], axis=1)
+
+
+def object_chance(table: SceneTable) -> FloatArray:
+    """Chance of object recognition for each scene, `[n]`."""
+    return chance_per_scene(*table.members())
+
+
+def ceiling(table: SceneTable, rows: BoolArray | IntArray | None = None) -> float:
+    """The best object recognition that any function of the bag can reach on these rows, in 0..1.
+
+    Over bags, the sum of the largest count of one object set, divided by the number of rows. 1.0 means that the rows
+    cannot tell binding from a bag; NaN where there are none. O(n log n).
+    """
+    bags = table.bag_ids if rows is None else table.bag_ids[rows]
+    sets = table.set_ids if rows is None else table.set_ids[rows]
+    if not len(bags):
+        return float("nan")
+    pairs, counts = np.unique(np.stack([bags, sets], axis=1), axis=0, return_counts=True)
+    best = np.zeros(int(bags.max()) + 1)
+    np.maximum.at(best, pairs[:, 0], counts)
+    return float(best.sum() / len(bags))
+
+
+def additive_scorer(table: SceneTable) -> tuple[FloatArray, FloatArray]:
+    """What a scorer that adds one number per present value reaches on each scene, `[n]` and `[n]`.
+
+    All objects made of present values tie. First with ties wrong, then with ties broken at random.
+    """
+    ids = table.bag_objects()
+    place = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
+    known = (ids != ABSENT) & (table.candidates[place] == ids)
+    among = distinct_counts(np.where(known, place, ABSENT))
+    present = distinct_counts(table.object_codes)
+    log = gammaln(present + 1.0) + gammaln(among - present + 1.0) - gammaln(among + 1.0)
+    return (among == present).astype(np.float64), np.asarray(np.exp(log))
+
+
+def ambiguous(table: SceneTable) -> BoolArray:
+    """Scenes `[n]` whose bag also belongs to another object set of the table: only they can tell binding from a bag."""
+    pairs = np.unique(np.stack([table.bag_ids, table.set_ids], axis=1), axis=0)
+    return np.bincount(pairs[:, 0])[table.bag_ids] > 1
+
+
+def _mask(members: IntArray, n_candidates: int) -> BoolArray:
+    here = np.zeros((len(members), n_candidates + 1), dtype=bool)
+    here[np.arange(len(members))[:, None], members] = True  # -1 falls into the last, extra column
+    return here[:, :n_candidates]

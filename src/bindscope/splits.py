@@ -1,0 +1,189 @@
+"""Which scenes or objects train, and which test.
+
+Scene splits keep all rows of one bag together, so that a scene's mirror image or other wording never sits on the other
+side. Object splits hold objects out at a coverage; by default the training objects are connected, so that an additive
+fit is identified and every value occurs in training.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bindscope.concepts import ABSENT, IntArray
+from bindscope.errors import InputError, TableError
+from bindscope.scenes import BoolArray, SceneTable
+
+SceneUnit = Literal["bag", "row"]
+ObjectMethod = Literal["connected", "random"]
+TRAIN, TEST, MIXED = 0, 1, 2
+
+
+def split_scenes(table: SceneTable, share: float = 0.4, by: SceneUnit = "bag", seed: int = 0) -> BoolArray:
+    """Mask `[n]` of the training rows: a random `share` (0..1) of the bags (`by="bag"`) or of the rows (the paper's).
+
+    Raises TableError where there is only one bag or row, so that nothing could be held out.
+    """
+    if not 0.0 < share < 1.0:
+        raise InputError(f"the training share must lie between 0 and 1, got {share}")
+    units = _units(table, by)
+    n_units = int(units.max()) + 1
+    if n_units < 2:
+        raise TableError(f"all {len(table)} rows are one {by}; nothing can be held out, add scenes of other values")
+    chosen = np.random.default_rng([seed, 11]).permutation(n_units)
+    count = min(max(round(share * n_units), 1), n_units - 1)
+    return np.isin(units, chosen[:count])
+
+
+def scene_folds(table: SceneTable, folds: int = 5, by: SceneUnit = "bag", seed: int = 0) -> IntArray:
+    """Fold number 0..folds-1 of each row `[n]`; whole bags (or rows) stay in one fold."""
+    units = _units(table, by)
+    n_units = int(units.max()) + 1
+    if folds < 2 or n_units < folds:
+        raise TableError(f"{n_units} {by}s cannot be split into {folds} folds; give more scenes or fewer folds")
+    place = np.empty(n_units, dtype=np.int64)
+    place[np.random.default_rng([seed, 13]).permutation(n_units)] = np.arange(n_units) % folds
+    return place[units]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSplit:
+    """Training and held-out objects of one table.
+
+    train `[O]`: True for training objects (positions as in `table.candidates`). coverage: the share that trains, as it
+    came out, in 0..1. identified: the additive fit is unique on the training objects (design rank sum V_k - C + 1).
+    unseen_share: share of held-out objects with at least one value that no training object has, in 0..1.
+    """
+
+    train: BoolArray
+    coverage: float
+    identified: bool
+    unseen_share: float
+
+    def sides(self, table: SceneTable) -> IntArray:
+        """TRAIN (all objects train), TEST (all held out) or MIXED for each scene, `[n]`."""
+        trained = np.where(table.present, self.train[table.object_codes], False).sum(axis=1)
+        return np.where(trained == table.counts, TRAIN, np.where(trained == 0, TEST, MIXED)).astype(np.int64)
+
+    def closed(self, table: SceneTable) -> BoolArray:
+        """Test scenes `[n]` in which elimination cannot stand in for binding.
+
+        Unshared, all objects held out, and every value-swapped object held out too (or not in the data set at all).
+        """
+        ids = table.bag_objects()
+        place = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
+        known = (ids != ABSENT) & (table.candidates[place] == ids)
+        return table.unshared & ~(known & self.train[place]).any(axis=1)
+
+
+def split_objects(
+    table: SceneTable, coverage: float, seed: int = 0, method: ObjectMethod = "connected"
+) -> ObjectSplit:
+    """Choose round(coverage * O) training objects (at least one, at most O - 1).
+
+    `connected`: a random spanning structure of the values first, then a random fill; random and not identified where
+    there are too few objects for that. `random`: the paper's. O(O * sum V_k) at worst.
+    """
+    if not 0.0 < coverage < 1.0:
+        raise InputError(f"coverage must lie between 0 and 1, got {coverage}")
+    if table.n_objects < 2:
+        raise TableError("the data set shows one object only; nothing can be held out")
+    order = np.random.default_rng([seed, 17]).permutation(table.n_objects)
+    return _split_in_order(table, coverage, order, method)
+
+
+def object_folds(table: SceneTable, coverage: float, seed: int = 0) -> list[ObjectSplit]:
+    """Rotated splits at one coverage: enough connected splits that every object can be held out.
+
+    Each next split trains first on what was held out most often so far, so the held-out sets rotate through the objects.
+    """
+    rng = np.random.default_rng([seed, 19])
+    held_out = np.zeros(table.n_objects)
+    splits = []
+    for _ in range(math.ceil(round(1.0 / (1.0 - coverage), 9)) if 0.0 < coverage < 1.0 else 1):
+        order = np.lexsort((rng.random(table.n_objects), -held_out))
+        splits.append(split_objects_in_order(table, coverage, order))
+        held_out += ~splits[-1].train
+    return splits
+
+
+def split_objects_in_order(table: SceneTable, coverage: float, order: IntArray) -> ObjectSplit:
+    """Connected split that takes training objects as early in `order` `[O]` (positions of candidates) as it can."""
+    if not 0.0 < coverage < 1.0:
+        raise InputError(f"coverage must lie between 0 and 1, got {coverage}")
+    return _split_in_order(table, coverage, order, "connected")
+
+
+def validation_objects(table: SceneTable, split: ObjectSplit, share: float = 0.1, seed: int = 0) -> BoolArray:
+    """Mask `[O]` of validation objects: a random `share` of the training objects whose removal keeps the rest connected."""
+    inside = np.flatnonzero(split.train)
+    order = inside[np.random.default_rng([seed, 23]).permutation(len(inside))]
+    keep = _training_positions(table, len(inside) - max(round(share * len(inside)), 1), order, "connected")
+    mask = split.train.copy()
+    mask[keep] = False
+    return mask
+
+
+def spanning_objects(values: IntArray, order: IntArray, rank: int) -> IntArray:
+    """First objects along `order` whose value indicators are independent, until `rank` are found.
+
+    values `[O, C]`. An incremental Gram-Schmidt on the indicator rows; for two concepts it is a spanning tree.
+    """
+    offsets = np.cumsum([0, *(values.max(axis=0)[:-1] + 1)])
+    columns = values + offsets
+    basis = np.zeros((rank, int((values.max(axis=0) + 1).sum())))
+    found: list[int] = []
+    for position in order:
+        if len(found) == rank:
+            break
+        row = np.zeros(basis.shape[1])
+        row[columns[position]] = 1.0
+        done = basis[: len(found)]
+        rest = row - (done @ row) @ done
+        rest -= (done @ rest) @ done  # twice is enough against rounding
+        length = float(np.linalg.norm(rest))
+        if length > 1e-7:
+            basis[len(found)] = rest / length
+            found.append(int(position))
+    return np.array(found, dtype=np.int64)
+
+
+def additive_rank(values: IntArray) -> int:
+    """Largest rank that an additive design of these objects `[O, C]` can have: sum of the numbers of values - C + 1."""
+    return int(sum(len(np.unique(column)) for column in values.T) - values.shape[1] + 1)
+
+
+def _split_in_order(table: SceneTable, coverage: float, order: IntArray, method: ObjectMethod) -> ObjectSplit:
+    count = min(max(round(coverage * table.n_objects), 1), table.n_objects - 1)
+    train = np.zeros(table.n_objects, dtype=bool)
+    train[_training_positions(table, count, order, method)] = True
+    values = table.candidate_values
+    full = additive_rank(values)
+    own = spanning_objects(values, np.flatnonzero(train), full)
+    unseen = np.zeros(int((~train).sum()), dtype=bool)
+    for column in values.T:
+        unseen |= ~np.isin(column[~train], column[train])
+    return ObjectSplit(train, count / table.n_objects, len(own) == full, float(unseen.mean()))
+
+
+def _training_positions(table: SceneTable, count: int, order: IntArray, method: ObjectMethod) -> IntArray:
+    if method == "random":
+        return order[:count]
+    if method != "connected":
+        raise InputError(f"object split method must be 'connected' or 'random', got {method!r}")
+    tree = spanning_objects(table.candidate_values, order, additive_rank(table.candidate_values))
+    if len(tree) > count:
+        return order[:count]
+    rest = order[~np.isin(order, tree)]
+    return np.concatenate([tree, rest[: count - len(tree)]])
+
+
+def _units(table: SceneTable, by: SceneUnit) -> IntArray:
+    if by == "bag":
+        return table.bag_ids
+    if by == "row":
+        return np.arange(len(table), dtype=np.int64)
+    raise InputError(f"split must be 'bag' or 'row', got {by!r}")

@@ -1,0 +1,165 @@
+"""Intervals and nulls that know that scenes share objects.
+
+Intervals resample objects: in each draw an object has weight w_o ~ Poisson(1), a scene the product over its distinct
+objects, and a figure is a ratio of weighted sums of per-row contributions, with no refit. For scenes of at most two
+objects the sums are w'Mw on an objects x objects table, so a draw does not depend on the number of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bindscope.concepts import ABSENT, IntArray
+from bindscope.errors import InputError
+from bindscope.scenes import FloatArray, SceneTable, row_ids
+
+DRAWS = 1000
+FEW_OBJECTS = 25  # below this many objects the intervals are too narrow
+_DENSE_CELLS = 9_000_000
+_CHUNK_CELLS = 8_000_000
+
+
+class Interval(NamedTuple):
+    """Lower and upper end; NaN where no interval can be given."""
+
+    low: float
+    high: float
+
+
+UNKNOWN = Interval(float("nan"), float("nan"))
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectBootstrap:
+    """95 % percentile intervals from resampled objects.
+
+    codes `[n, m]`: object numbers 0..n_objects-1 of each row, -1 where absent. Cost: O(n) to sum rows into object sets,
+    then draws x object sets (draws x O^2 for scenes of one or two objects).
+    """
+
+    codes: IntArray
+    n_objects: int
+    draws: int = DRAWS
+    seed: int = 0
+
+    @classmethod
+    def of(cls, table: SceneTable, seed: int = 0, draws: int = DRAWS) -> ObjectBootstrap:
+        """The bootstrap of a table's rows."""
+        return cls(table.object_codes, table.n_objects, draws, seed)
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Object weights `[draws, O]`."""
+        rng = np.random.default_rng([self.seed, 31])
+        return rng.poisson(1.0, size=(self.draws, self.n_objects)).astype(np.float64)
+
+    @cached_property
+    def _sets(self) -> tuple[IntArray, IntArray]:
+        """Distinct object sets `[g, m]` (-1 pads, objects first) and the set of each row `[n]`."""
+        codes = np.sort(self.codes, axis=1)[:, ::-1]
+        again = np.zeros_like(codes, dtype=bool)
+        again[:, 1:] = codes[:, 1:] == codes[:, :-1]
+        codes = np.sort(np.where(again, ABSENT, codes), axis=1)[:, ::-1]
+        ids = row_ids(codes)
+        _, first = np.unique(ids, return_index=True)
+        return codes[first], ids
+
+    def sums(self, contributions: ArrayLike) -> FloatArray:
+        """Weighted sums `[draws, q]` of per-row contributions `[n]` or `[n, q]`."""
+        columns = np.asarray(contributions, dtype=np.float64).reshape(len(self.codes), -1)
+        sets, ids = self._sets
+        grouped = np.stack([np.bincount(ids, column, len(sets)) for column in columns.T], axis=1)
+        pairs = sets.shape[1] <= 2 or bool((sets[:, 2:] == ABSENT).all())
+        if pairs and self.n_objects**2 <= _DENSE_CELLS:
+            return self._pair_sums(sets, grouped)
+        return self._set_sums(sets, grouped)
+
+    def _pair_sums(self, sets: IntArray, grouped: FloatArray) -> FloatArray:
+        alone = sets[:, 1] == ABSENT if sets.shape[1] > 1 else np.ones(len(sets), dtype=bool)
+        out = np.empty((self.draws, grouped.shape[1]))
+        for column, values in enumerate(grouped.T):
+            single = np.bincount(sets[alone, 0], values[alone], self.n_objects)
+            out[:, column] = self.weights @ single
+            if not alone.all():
+                table = np.zeros((self.n_objects, self.n_objects))
+                table[sets[~alone, 0], sets[~alone, 1]] = values[~alone]
+                out[:, column] += np.einsum("do,do->d", self.weights @ table, self.weights)
+        return out
+
+    def _set_sums(self, sets: IntArray, grouped: FloatArray) -> FloatArray:
+        padded = np.concatenate([self.weights, np.ones((self.draws, 1))], axis=1)  # index -1 picks the weight 1
+        step = max(1, _CHUNK_CELLS // len(sets))
+        parts = [
+            np.prod([padded[start : start + step][:, slot] for slot in sets.T], axis=0) @ grouped
+            for start in range(0, self.draws, step)
+        ]
+        return np.concatenate(parts)
+
+    def ratio(self, numerator: ArrayLike, denominator: ArrayLike) -> Interval:
+        """Interval of sum(numerator) / sum(denominator), both `[n]`; UNKNOWN where fewer than two objects vary it."""
+        top, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
+        used = (below != 0) | (top != 0)
+        if len(np.unique(self.codes[used])) - bool((self.codes[used] == ABSENT).any()) < 2:
+            return UNKNOWN
+        drawn = self.sums(np.stack([top, below], axis=1))
+        defined = drawn[:, 1] > 0
+        if defined.mean() < 0.5:
+            return UNKNOWN
+        return percentile(drawn[defined, 0] / drawn[defined, 1])
+
+    def mean(self, values: ArrayLike, where: ArrayLike | None = None) -> Interval:
+        """Interval of the mean of `values` `[n]` over the rows of the mask `where` `[n]` (all by default)."""
+        array = np.asarray(values, dtype=np.float64)
+        mask = np.ones(len(array)) if where is None else np.asarray(where, dtype=np.float64)
+        return self.ratio(np.where(mask > 0, array, 0.0), mask)
+
+    def r2(self, squared_error: ArrayLike, squared_total: ArrayLike) -> Interval:
+        """Interval of 1 - sum(squared_error) / sum(squared_total), both per row `[n]`."""
+        low, high = self.ratio(squared_error, squared_total)
+        return Interval(1.0 - high, 1.0 - low)
+
+
+def percentile(draws: FloatArray, level: float = 0.95) -> Interval:
+    """Percentile interval of draws `[D]`."""
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(draws, [tail, 100.0 - tail])
+    return Interval(float(low), float(high))
+
+
+def p_value(observed: float, null: ArrayLike) -> float:
+    """(1 + draws at least as large as observed) / (1 + draws), in (0, 1]."""
+    draws = np.asarray(null, dtype=np.float64)
+    return float((1 + int((draws >= observed).sum())) / (1 + len(draws)))
+
+
+def random_cycle(size: int, rng: np.random.Generator) -> IntArray:
+    """A permutation that is one random cycle, so it has no fixed point; size must be at least 2."""
+    if size < 2:
+        raise InputError(f"a permutation without fixed points needs at least 2 items, got {size}")
+    order = rng.permutation(size)
+    cycle = np.empty(size, dtype=np.int64)
+    cycle[order] = np.roll(order, -1)
+    return cycle
+
+
+def permuted_scenes(table: SceneTable, rng: np.random.Generator) -> IntArray:
+    """Row order `[n]` that permutes whole scenes with their replicates, among scenes of as many objects and replicates.
+
+    Row i of the permuted data is row `order[i]` of the original.
+    """
+    ids = table.scene_ids
+    by_scene = np.lexsort((table.replicate, ids))
+    sizes = np.bincount(ids)
+    starts = np.cumsum(sizes) - sizes
+    counts = table.counts[by_scene[starts]]
+    order = np.empty(len(ids), dtype=np.int64)
+    for size, count in sorted(set(zip(sizes.tolist(), counts.tolist(), strict=True))):
+        scenes = np.flatnonzero((sizes == size) & (counts == count))
+        rows = by_scene[starts[scenes][:, None] + np.arange(size)]
+        order[rows] = rows[rng.permutation(len(scenes))]
+    return order
