@@ -1,4 +1,102 @@
-"""bindscope tells whether, and how, an embedding model binds concepts."""
+"""bindscope tells whether, and how, an embedding model binds concepts.
+
+>>> import bindscope
+>>> run = bindscope.diagnose("st:sentence-transformers/all-MiniLM-L6-v2", "text:10x10")  # doctest: +SKIP
+>>> bindscope.verdict(run.results).label  # doctest: +SKIP
+'bag of concepts'
+
+Names are loaded when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bindscope.auditing import Audit, audit
+    from bindscope.concepts import Concept, ConceptSpace
+    from bindscope.datasets import Dataset, load_dataset
+    from bindscope.datasets.labels import read_labels, write_labels
+    from bindscope.embeddings import Embeddings, embed, load_embeddings, save_embeddings
+    from bindscope.encoders import Encoder, load_encoder
+    from bindscope.errors import BindscopeError, BindscopeWarning, InputError
+    from bindscope.experiments import compare, diagnose, judge, selfcheck, verdict
+    from bindscope.report import write_report
+    from bindscope.results import Record, Results, read_results
+    from bindscope.scenes import SceneTable
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+
+_PLACES = {
+    "Audit": "auditing",
+    "audit": "auditing",
+    "BindscopeError": "errors",
+    "BindscopeWarning": "errors",
+    "Concept": "concepts",
+    "ConceptSpace": "concepts",
+    "Dataset": "datasets",
+    "Embeddings": "embeddings",
+    "Encoder": "encoders",
+    "InputError": "errors",
+    "Record": "results",
+    "Results": "results",
+    "SceneTable": "scenes",
+    "compare": "experiments",
+    "diagnose": "experiments",
+    "embed": "embeddings",
+    "judge": "experiments",
+    "load_dataset": "datasets",
+    "load_embeddings": "embeddings",
+    "load_encoder": "encoders",
+    "read_labels": "datasets.labels",
+    "read_results": "results",
+    "save_embeddings": "embeddings",
+    "selfcheck": "experiments",
+    "verdict": "experiments",
+    "write_labels": "datasets.labels",
+    "write_report": "report",
+}
+
+__all__ = [
+    "Audit",
+    "BindscopeError",
+    "BindscopeWarning",
+    "Concept",
+    "ConceptSpace",
+    "Dataset",
+    "Embeddings",
+    "Encoder",
+    "InputError",
+    "Record",
+    "Results",
+    "SceneTable",
+    "__version__",
+    "audit",
+    "compare",
+    "diagnose",
+    "embed",
+    "judge",
+    "load_dataset",
+    "load_embeddings",
+    "load_encoder",
+    "read_labels",
+    "read_results",
+    "save_embeddings",
+    "selfcheck",
+    "verdict",
+    "write_labels",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'bindscope' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bindscope.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -91,23 +91,28 @@ def fit_probes(
     inner_split: SceneUnit = "bag",
     max_rows: int = MAX_TRAIN_ROWS,
     choose_by: Choice = "recognition",
+    like: ProbeSet | None = None,
 ) -> ProbeSet:
     """Fit all probes of a table on the rows of the mask `train` `[n]` (at most `max_rows` of them, drawn by seed).
 
     vectors `[n, d]`. The penalty of each probe is the one that reads 20 % of the training bags best (`inner_split="row"`:
     rows), by recognition and then by cross-entropy, or by cross-entropy alone; then all training rows are fitted.
+    `like` takes the penalties of probes that were fitted before.
     """
     rows = training_rows(train, seed, max_rows)
     inside = table.take(rows)
     frame = _Frame.of(vectors[rows])
-    inner = _inner_training(inside, inner_split, seed)
-    concepts = tuple(
-        _chosen(frame, *inside.members(k), inner, penalties, choose_by) for k in range(table.space.n_concepts)
-    )
-    objects = _chosen(frame, *inside.members(), inner, penalties, choose_by)
+    inner = _inner_training(inside, inner_split, seed) if like is None else None
+    known = None if like is None else (*like.concepts, like.objects)
+    targets = (*range(table.space.n_concepts), None)
+    grids = [penalties if known is None else (known[i].penalty,) for i in range(len(targets))]
+    probes = [
+        _chosen(frame, *inside.members(target), inner, grid, choose_by)
+        for target, grid in zip(targets, grids, strict=True)
+    ]
     used = np.zeros(len(table), dtype=bool)
     used[rows] = True
-    return ProbeSet(concepts, objects, used)
+    return ProbeSet(tuple(probes[:-1]), probes[-1], used)
 
 
 def fit_probe(
@@ -207,8 +212,8 @@ def _chosen(
     if inner is not None and len(penalties) > 1:
         chosen = _best_penalty(frame, members, n_candidates, inner, penalties, by)
     problem = frame.problem(members, n_candidates)
-    weights = ridge_start(problem, max(penalties))
-    for penalty in sorted((p for p in penalties if p > chosen), reverse=True):  # each fit starts from a smoother one
+    weights = ridge_start(problem, max(PENALTIES))
+    for penalty in sorted((p for p in PENALTIES if p > chosen), reverse=True):  # each fit starts from a smoother one
         weights = solve(problem, penalty, weights, _PATH_TOLERANCE).weights
     solution = solve(problem, chosen, weights, _TOLERANCE)
     if not solution.converged:

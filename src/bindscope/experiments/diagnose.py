@@ -1,0 +1,260 @@
+"""The main job: a model and data in, a run directory with records out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bindscope
+from bindscope.datasets import Dataset, load_dataset
+from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
+from bindscope.encoders import Encoder, load_encoder
+from bindscope.errors import InputError, StoreError, TableError, UnknownNameError
+from bindscope.experiments.audits import audit_records
+from bindscope.experiments.recognise import other_count_records, probed, recognition_records
+from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
+from bindscope.experiments.shape import geometry_records, variance_records
+from bindscope.probes import ProbeSet
+from bindscope.results import Record, Results
+from bindscope.scenes import BoolArray, SceneTable
+
+ANALYSES = ("audit", "recognition", "geometry", "variance")
+EXAMPLES = 6
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a diagnosis is asked for. `sample`: number of scenes to draw by seed; None takes all."""
+
+    model: str
+    data: str
+    analyses: tuple[str, ...] = ANALYSES
+    seed: int = 0
+    sample: int | None = None
+    prompt: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.analyses:
+            if name not in ANALYSES:
+                raise UnknownNameError("analysis", name, ANALYSES)
+        if not self.analyses:
+            raise InputError(f"no analysis was asked for; give some of {', '.join(ANALYSES)}")
+        if self.seed < 0:
+            raise InputError(f"the seed must be 0 or larger, got {self.seed}")
+        if self.sample is not None and self.sample < 2:
+            raise InputError(f"--sample must be at least 2 scenes, got {self.sample}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+
+    def command(self) -> str:
+        """The command line that makes this run again."""
+        words = ["bindscope", "diagnose", self.model, "--data", self.data]
+        if self.analyses != ANALYSES:
+            words += ["--analyses", ",".join(self.analyses)]
+        pairs = {
+            "--seed": self.seed or None,
+            "--sample": self.sample,
+            "--prompt": self.prompt,
+            "--device": self.device,
+            "--batch-size": self.batch_size,
+        }
+        for flag, value in pairs.items():
+            words += [flag, str(value)] if value is not None else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its directory, its results and its config."""
+
+    directory: Path
+    results: Results
+    config: Mapping[str, Any]
+
+
+def diagnose(
+    model: str,
+    data: str,
+    out: str | Path | None = None,
+    *,
+    analyses: Sequence[str] = ANALYSES,
+    seed: int = 0,
+    sample: int | None = None,
+    prompt: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    cache: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Diagnose a model on data and write a run directory (default `runs/<hash>`).
+
+    model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
+    """
+    settings = Settings(model, data, tuple(analyses), seed, sample, prompt, device, batch_size)
+    say = progress or (lambda text: None)
+    dataset = _sampled(load_dataset(data), settings)
+    _refuse_hopeless(dataset.table)
+    encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
+    digest = config_hash(_identity(settings, dataset))
+    writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
+    store = default_cache() if cache is None else Path(cache)
+    embeddings = embed(encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None)
+    records = analyse(embeddings, settings, writer, say)
+    results = Results(records).stamped(
+        model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
+    )
+    say("writing the run directory")
+    _save_embeddings(embeddings, writer.partial)
+    config = _config(settings, dataset, embeddings, encoder, digest)
+    return Run(writer.complete(config, results), results, config)
+
+
+def analyse(embeddings: Embeddings, settings: Settings, writer: RunWriter | None = None, say: Progress | None = None) -> list[Record]:
+    """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
+    tell = say or (lambda text: None)
+    jobs = _Jobs(embeddings, settings.seed)
+    records: list[Record] = []
+    for name in (word for word in ANALYSES if word in settings.analyses):
+        done = writer.finished(name) if writer else None
+        if done is None:
+            tell(f"{name} of {len(embeddings.table):,} scenes")
+            done = jobs.run(name)
+            if writer:
+                writer.keep(name, done)
+        records += done
+    return records
+
+
+class _Jobs:
+    """The analyses of one set of embeddings; what several of them need is made once, when first needed."""
+
+    def __init__(self, embeddings: Embeddings, seed: int) -> None:
+        table = embeddings.table
+        self.whole, self.seed = embeddings, seed
+        self.main = of_count(embeddings, table.headline_count)
+        self._probes: tuple[ProbeSet, BoolArray] | None = None
+
+    def run(self, name: str) -> list[Record]:
+        makers = {
+            "audit": lambda: audit_records(self.whole.table, self.seed),
+            "recognition": self.recognition,
+            "geometry": self.geometry,
+            "variance": lambda: variance_records(self.main, self.seed),
+        }
+        return makers[name]()
+
+    @property
+    def probes(self) -> tuple[ProbeSet, BoolArray]:
+        if self._probes is None:
+            self._probes = probed(self.main.vectors, self.main.table, self.seed)
+        return self._probes
+
+    def recognition(self) -> list[Record]:
+        records = recognition_records(self.main, *self.probes, self.seed)
+        for count in np.unique(self.whole.table.counts):
+            if count != self.main.table.headline_count:
+                records += other_count_records(of_count(self.whole, int(count)), self.seed)
+        return records
+
+    def geometry(self) -> list[Record]:
+        singles = None
+        alone = self.whole.table.rows_with(1)
+        if self.main.table.headline_count != 1 and len(alone):
+            table = self.whole.table.take(alone)
+            if len(np.unique(table.object_codes[table.present])) == table.n_objects:
+                singles = (self.whole.vectors[alone], table)
+        return geometry_records(self.main, singles, *self.probes, self.seed)
+
+
+def of_count(embeddings: Embeddings, count: int) -> Embeddings:
+    """The scenes of one number of objects."""
+    rows = embeddings.table.rows_with(count)
+    if len(rows) == len(embeddings.table):
+        return embeddings
+    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
+
+
+def _sampled(dataset: Dataset, settings: Settings) -> Dataset:
+    if settings.sample is None or settings.sample >= len(dataset.table):
+        return dataset
+    rng = np.random.default_rng([settings.seed, 71])
+    return dataset.take(np.sort(rng.choice(len(dataset.table), settings.sample, replace=False)))
+
+
+def _refuse_hopeless(table: SceneTable) -> None:
+    if table.n_objects < 2:
+        raise TableError(f"the data shows one object only ({table.object_name(0)!r}); binding needs at least two")
+    main = table.take(table.rows_with(table.headline_count))
+    bags = int(main.bag_ids.max()) + 1
+    if bags < 2:
+        raise TableError(
+            f"the data has {len(main)} scenes of {table.headline_count} objects with one bag of values only; "
+            "give scenes with at least two different bags"
+        )
+
+
+def _identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """The inputs that name a run; device and batch size change no number that is reported."""
+    return {
+        "model": settings.model,
+        "data": settings.data,
+        "digest": dataset.digest,
+        "analyses": sorted(settings.analyses),
+        "seed": settings.seed,
+        "sample": settings.sample,
+        "prompt": settings.prompt,
+        "version": bindscope.__version__,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _config(
+    settings: Settings, dataset: Dataset, embeddings: Embeddings, encoder: Encoder, digest: str
+) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "bindscope": bindscope.__version__,
+        "hash": digest,
+        "command": settings.command(),
+        "model": settings.model,
+        "data": settings.data,
+        "data_digest": dataset.digest,
+        "data_options": dict(dataset.options),
+        "modality": dataset.modality,
+        "analyses": list(settings.analyses),
+        "seed": settings.seed,
+        "options": {
+            "sample": settings.sample,
+            "prompt": settings.prompt,
+            "device": settings.device,
+            "batch_size": settings.batch_size,
+        },
+        "versions": versions(),
+        "fidelity": dict(embeddings.fidelity),
+        "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
+        "examples": _examples(dataset),
+        "created": now(),
+    }
+
+
+def _examples(dataset: Dataset) -> list[str]:
+    rows = np.unique(np.linspace(0, len(dataset.table) - 1, EXAMPLES).astype(int))
+    if dataset.items.texts is not None:
+        return [dataset.items.texts[row] for row in rows]
+    return [dataset.table.describe(int(row)) for row in rows]
+
+
+def _save_embeddings(embeddings: Embeddings, directory: Path) -> None:
+    try:
+        save_embeddings(embeddings, directory)
+    except OSError as error:
+        raise StoreError(f"cannot write embeddings to {directory}: {error.strerror or error}") from error

@@ -1,0 +1,149 @@
+"""The verdict in words, from records alone.
+
+Read on unshared scenes, where a bag of concepts can be right at most as often as the ceiling says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bindscope.results import Record, Results
+from bindscope.uncertainty import FEW_OBJECTS
+
+Label = Literal["binds", "bag of concepts", "partly", "undecided"]
+HIGH = 0.9
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Label, two sentences, the records that they rest on, and what limits them."""
+
+    label: Label
+    sentences: tuple[str, str]
+    evidence: tuple[Record, ...]
+    estimator: str | None
+    caveats: tuple[str, ...]
+
+
+def verdict(results: Results) -> Verdict:
+    """Judge a run: zero-shot where the model has queries, else the held-out probe.
+
+    *binds*: objects >= 0.9 and the lower end of the interval above the ceiling. *bag of concepts*: concepts >= 0.9 and
+    the upper end of objects at or below the ceiling. Else *partly*; *undecided* where the scenes cannot tell.
+    """
+    estimator = judged_by(results)
+    objects = _objects(results, estimator)
+    concepts = _concepts(results, estimator)
+    if estimator is None or objects is None or concepts is None:
+        words = ("This run holds no recognition figures, so there is no verdict.", "Run the analysis `recognition`.")
+        return Verdict("undecided", words, (), None, ())
+    probe = results.first(analysis="recognition", metric="object_recognition", estimator="probe", target="unshared")
+    caveats = _caveats(objects)
+    if objects.value is None or objects.ceiling is None or objects.ceiling >= 1.0:
+        words = (
+            "These scenes cannot tell binding from a bag of concepts: no bag of values belongs to two different scenes.",
+            "Add scenes in which two objects exchange a value.",
+        )
+        return Verdict("undecided", words, (concepts, objects), estimator, caveats)
+    label = _label(concepts, objects)
+    sentences = (_first(label, concepts, objects, estimator), _second(label, objects, probe, estimator))
+    evidence = tuple(record for record in (concepts, objects, probe) if record is not None)
+    return Verdict(label, sentences, evidence, estimator, caveats)
+
+
+def judged_by(results: Results) -> str | None:
+    """The estimator that the verdict and the gate read: zero_shot where there is one, else probe."""
+    for estimator in ("zero_shot", "probe"):
+        if len(results.headline(analysis="recognition", metric="object_recognition", estimator=estimator)):
+            return estimator
+    return None
+
+
+def _label(concepts: Record, objects: Record) -> Label:
+    value, ceiling = objects.value or 0.0, objects.ceiling or 1.0
+    low = objects.ci_low if objects.ci_low is not None else -1.0
+    high = objects.ci_high if objects.ci_high is not None else 2.0
+    if value >= HIGH and low > ceiling:
+        return "binds"
+    if (concepts.value or 0.0) >= HIGH and high <= ceiling:
+        return "bag of concepts"
+    return "partly"
+
+
+def _first(label: Label, concepts: Record, objects: Record, estimator: str) -> str:
+    how = "by its own queries" if estimator == "zero_shot" else "by linear probes"
+    figures = (
+        f"{how} it recognises the concepts in {_percent(concepts)} of the scenes and the objects in {_percent(objects)} "
+        f"where no value is shared (a bag of concepts reaches at most {objects.ceiling:.0%}, chance is "
+        f"{_small(objects.chance)})."
+    )
+    heads = {
+        "binds": "This model binds: ",
+        "bag of concepts": "This model is a bag of concepts: ",
+        "partly": "This model binds only partly: ",
+    }
+    if label == "partly" and (concepts.value or 0.0) < HIGH and (objects.ci_high or 1.0) <= (objects.ceiling or 0.0):
+        return "This model does not even recognise the concepts reliably, and does not bind them: " + figures
+    return heads[label] + figures
+
+
+def _second(label: Label, objects: Record, probe: Record | None, estimator: str) -> str:
+    if estimator == "probe":
+        if label == "binds":
+            return "The vectors say which value belongs to which object, to a read-out trained on such scenes."
+        return "The model has no queries of its own here, so this is what a trained linear read-out finds."
+    if probe is None or probe.value is None:
+        return "No probe was trained, so it stays open whether the vectors hold the objects."
+    if label != "binds" and (probe.ci_low or 0.0) > (probe.ceiling or 1.0):
+        return (
+            f"Yet linear probes read the objects in {_percent(probe)} of the same kind of scenes, so the vector holds the "
+            "binding and the query does not find it."
+        )
+    if label == "binds":
+        return f"Linear probes agree: they read the objects in {_percent(probe)} of held-out scenes."
+    return f"Linear probes read the objects in {_percent(probe)}: the vector itself hardly says what belongs to what."
+
+
+def _percent(record: Record) -> str:
+    if record.value is None:
+        return "n/a"
+    if record.ci_low is None or record.ci_high is None:
+        return f"{_share(record.value)}"
+    return f"{_share(record.value)} [{_share(record.ci_low)}, {_share(record.ci_high)}]"
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _small(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.2g} %"
+
+
+def _objects(results: Results, estimator: str | None) -> Record | None:
+    return results.first(
+        analysis="recognition", metric="object_recognition", estimator=estimator, target="unshared"
+    )
+
+
+def _concepts(results: Results, estimator: str | None) -> Record | None:
+    found = results.select(
+        lambda record: record.extra == {"scenes": "unshared"},
+        analysis="recognition",
+        metric="concept_recognition",
+        estimator=estimator,
+        target="mean",
+    )
+    return found.records[0] if len(found) else None
+
+
+def _caveats(objects: Record) -> tuple[str, ...]:
+    notes = []
+    if objects.n_objects is not None and objects.n_objects < FEW_OBJECTS:
+        notes.append(
+            f"Only {objects.n_objects} objects: below about {FEW_OBJECTS} the intervals are narrower than they should be."
+        )
+    if objects.ci_low is None:
+        notes.append("No interval could be given, so the verdict rests on the figure alone and stays cautious.")
+    return tuple(notes)

@@ -1,0 +1,164 @@
+"""Variance shares, nested: concepts, their slots, the within-object interaction, pairs across slots, and the rest.
+
+Each step adds a block of indicators to a least-squares fit; its share is the drop of the squared error. The
+interaction (objects x slot beyond concepts x slot) is what makes an object more than its concepts: the binding signal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from bindscope.concepts import IntArray
+from bindscope.design import (
+    LeastSquares,
+    Vectors,
+    centre,
+    concept_design,
+    cross_products,
+    fit,
+    object_design,
+    pair_design,
+    squared_errors,
+)
+from bindscope.errors import TableError
+from bindscope.scenes import FloatArray, SceneTable
+from bindscope.uncertainty import permuted_scenes
+
+STEPS = ("concepts", "slot", "interaction", "cross_object")
+_ROWS = 16_384
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceShares:
+    """Nested fits of one table.
+
+    errors `[5, n]`: squared error of each row under the mean and after each step. ranks: of the mean (1) and after each
+    step. noise: sum of squares within scenes and its degrees of freedom, None without replicates.
+    """
+
+    errors: FloatArray
+    ranks: tuple[int, ...]
+    noise: tuple[float, int] | None
+
+    @property
+    def total(self) -> float:
+        """Total sum of squares."""
+        return float(self.errors[0].sum())
+
+    @property
+    def free(self) -> int:
+        """Degrees of freedom that the last step leaves."""
+        return self.errors.shape[1] - self.ranks[-1]
+
+    def contributions(self, step: int) -> FloatArray:
+        """Sum of squares of a step, row by row `[n]`; step 4 is the residual."""
+        return self.errors[step] - self.errors[step + 1] if step < len(STEPS) else self.errors[-1]
+
+    def share(self, step: int) -> float:
+        """Uncorrected share of a step (4 = residual), in 0..1."""
+        return float(self.contributions(step).sum() / self.total)
+
+    def correction(self, step: int) -> float:
+        """What degrees of freedom alone add to a share; NaN where the last step leaves none."""
+        if self.free <= 0:
+            return float("nan")
+        mean_square = float(self.errors[-1].sum()) / self.free
+        if step == len(STEPS):
+            return -mean_square * (self.ranks[-1] - 1) / self.total
+        return mean_square * (self.ranks[step + 1] - self.ranks[step]) / self.total
+
+    def corrected(self, step: int) -> float:
+        """Share of a step without what degrees of freedom alone add; may be negative; the five sum to 1."""
+        return self.share(step) - self.correction(step)
+
+    @property
+    def noise_share(self) -> float:
+        """Share of the variance that differs between rows of the same scene, in 0..1; NaN without replicates."""
+        if self.noise is None:
+            return float("nan")
+        return self.noise[0] / self.noise[1] * (self.errors.shape[1] - 1) / self.total
+
+
+def variance_shares(vectors: Vectors, table: SceneTable) -> VarianceShares:
+    """Fit the nested designs to scenes of one number of objects. O(n m^2 C^2 d + p^3), p columns of the largest design.
+
+    Raises TableError where the embeddings do not vary.
+    """
+    centred, _ = centre(vectors)
+    start = (centred**2).sum(axis=1)
+    scale = float(np.einsum("nd,nd->", np.asarray(vectors), np.asarray(vectors), dtype=np.float64))
+    if start.sum() <= 1e-12 * scale:
+        raise TableError("the embeddings do not vary; there is no variance to share out")
+    errors, ranks = [start], [1]
+    for design in nested_designs(table):
+        fitted = fit(design, centred)
+        errors.append(_errors(centred, design, fitted))
+        ranks.append(max(fitted.rank, ranks[-1]))
+    return VarianceShares(np.array(errors), tuple(ranks), _within(vectors, table))
+
+
+def nested_designs(table: SceneTable) -> list[sparse.csr_matrix]:
+    """Designs of the four steps; each spans the ones before it."""
+    objects = object_design(table, by_slot=True)
+    return [
+        concept_design(table, by_slot=False),
+        concept_design(table, by_slot=True),
+        objects,
+        sparse.hstack([objects, pair_design(table)], format="csr"),
+    ]
+
+
+def interaction_null(vectors: Vectors, table: SceneTable, draws: int, seed: int = 0) -> tuple[float, FloatArray]:
+    """Sum of squares of the interaction, observed and `[draws]` under a Freedman-Lane null of no interaction.
+
+    The residuals of the fit by concepts x slot are permuted, whole scenes with their replicates, among scenes of as many
+    objects. Conservative where pairs of objects matter. One pass over the rows a draw.
+    """
+    reduced, full = concept_design(table, by_slot=True), object_design(table, by_slot=True)
+    centred, _ = centre(vectors)
+    small, large = fit(reduced, centred), fit(full, centred)
+    residual = np.empty(centred.shape, dtype=np.float32)
+    for start in range(0, len(centred), _ROWS):
+        some = slice(start, start + _ROWS)
+        residual[some] = centred[some] - small(reduced[some])
+    del centred
+    into_small = np.asarray((full.T @ reduced).toarray())  # the two fits share one pass: reduced columns are sums of full ones
+    collect = np.linalg.lstsq(np.asarray((full.T @ full).toarray()), into_small, rcond=None)[0]
+    rng = np.random.default_rng([seed, 61])
+    whole = full.T.tocsr().astype(np.float32)
+
+    def statistic(order: IntArray | None) -> float:
+        moved = whole if order is None else whole[:, np.argsort(order)]
+        sums = np.asarray(moved @ residual, dtype=np.float64)
+        fewer = collect.T @ sums
+        return float((sums * (large.inverse @ sums)).sum() - (fewer * (small.inverse @ fewer)).sum())
+
+    null = np.array([statistic(permuted_scenes(table, rng)) for _ in range(draws)])
+    return statistic(None), null
+
+
+def _errors(centred: FloatArray, design: sparse.csr_matrix, fitted: LeastSquares) -> FloatArray:
+    parts = [
+        squared_errors(centred[start : start + _ROWS], fitted(design[start : start + _ROWS]))
+        for start in range(0, len(centred), _ROWS)
+    ]
+    return np.concatenate(parts)
+
+
+def _within(vectors: Vectors, table: SceneTable) -> tuple[float, int] | None:
+    """Sum of squares and degrees of freedom within rows of the same scene; None where no scene occurs twice."""
+    ids = table.scene_ids
+    sizes = np.bincount(ids)
+    free = len(ids) - len(sizes)
+    if free == 0:
+        return None
+    design = sparse.csr_matrix((np.ones(len(ids)), (np.arange(len(ids)), ids)))
+    means = cross_products(design, vectors) / sizes[:, None]
+    total = 0.0
+    for start in range(0, len(ids), _ROWS):
+        some = slice(start, start + _ROWS)
+        total += float(((np.asarray(vectors[some], dtype=np.float64) - means[ids[some]]) ** 2).sum())
+    return total, free
