@@ -24,8 +24,9 @@ from bindscope.splits import SceneUnit, split_scenes
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 Choice = Literal["recognition", "cross_entropy"]
-_TOLERANCE = 1e-4  # nats a row that a further step could gain
-_PATH_TOLERANCE = 1e-3
+_TOLERANCE = 5e-4  # nats a row that a further step could gain
+_PATH_TOLERANCE = 1e-2
+_PATH_START = 1e-1  # the last fit is led down from here
 MAX_TRAIN_ROWS = 20_000
 OBJECTS = "objects"
 _ROWS = 8_192
@@ -212,8 +213,8 @@ def _chosen(
     if inner is not None and len(penalties) > 1:
         chosen = _best_penalty(frame, members, n_candidates, inner, penalties, by)
     problem = frame.problem(members, n_candidates)
-    weights = ridge_start(problem, max(PENALTIES))
-    for penalty in sorted((p for p in PENALTIES if p > chosen), reverse=True):  # each fit starts from a smoother one
+    weights = ridge_start(problem, max(_PATH_START, chosen))
+    for penalty in sorted((p for p in PENALTIES if _PATH_START >= p > chosen), reverse=True):  # each fit starts from a smoother one
         weights = solve(problem, penalty, weights, _PATH_TOLERANCE).weights
     solution = solve(problem, chosen, weights, _TOLERANCE)
     if not solution.converged:

@@ -23,9 +23,11 @@ Single = NDArray[np.float32]
 _BIAS_PENALTY = 1e-9  # keeps the Hessian regular; adding a constant to all biases changes nothing
 _HEAVY = 96  # rows of a class whose weight p (1 - p) is inverted exactly in the preconditioner
 _HEAVY_SHARE = 0.5  # of all weight, below which the correction does not pay
-_FORCING = 0.1  # relative accuracy of each Newton direction
-_MAX_CG = 40
+_FORCING = 0.3  # relative accuracy of each Newton direction
+_MAX_CG = 25
 _MAX_STEPS = 60
+_BIAS_FLOOR = 1e-2  # share of a class's weight that its bias keeps in the diagonal when all of it is inverted exactly
+_JITTER = 1e-5  # of the largest entry: single-precision products stay positive definite
 _START_GAP = 14.0  # logits per unit of predicted target at the start, for targets of 1/2
 
 
@@ -132,7 +134,7 @@ def _newton_direction(
     ahead = inverse(residual)
     search, size = ahead, float((residual * ahead).sum())
     goal = _FORCING**2 * size
-    for _ in range(_MAX_CG):
+    for _ in range(_MAX_CG if size > 0 else 0):  # a gradient of zero is the optimum
         bent = hessian(search)
         length = size / float((search * bent).sum())
         x += length * search
@@ -164,6 +166,7 @@ def _block_inverse(
         return lambda x: x / diagonal
     rest = np.maximum(total - theirs.sum(axis=1, dtype=np.float64), 0.0) / len(rows)
     diagonal = spectrum * rest[:, None] + ridge.T  # [K, r + 1]
+    diagonal[:, -1] += _BIAS_FLOOR * total / len(rows)  # else 1e9 of it swamps the other directions
     root = np.sqrt(theirs / len(rows))
     factor = _woodbury(rows[top] * root[:, :, None], diagonal.astype(np.float32))
 
@@ -178,6 +181,7 @@ def _woodbury(some: Single, diagonal: Single) -> Single:
     """F `[K, h, r + 1]` for B `[K, h, r + 1]` and D `[K, r + 1]`."""
     scaled = some / diagonal[:, None, :]
     inner = scaled @ some.transpose(0, 2, 1)
-    inner[:, np.arange(some.shape[1]), np.arange(some.shape[1])] += 1.0
+    along = np.arange(some.shape[1])
+    inner[:, along, along] += 1.0 + _JITTER * inner[:, along, along].max(axis=1, keepdims=True)
     lower = np.linalg.cholesky(inner.astype(np.float64))
     return np.asarray(np.linalg.inv(lower).astype(np.float32) @ scaled)

@@ -20,7 +20,7 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import Vectors, concept_design, cross_products, gram, object_design, solve
 from bindscope.errors import InputError, TableError
 from bindscope.probes import Probe
-from bindscope.recognition import Recognised, recognise_linear
+from bindscope.recognition import Recognised, recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import object_folds, scene_folds
 
@@ -86,9 +86,11 @@ class Reconstruction:
         """What a probe reads from the reconstructions."""
         right, tied = np.zeros(len(self.table), dtype=bool), np.zeros(len(self.table), dtype=bool)
         for rows, model, design in self._parts():
-            weights = model.coefficients @ probe.weights
-            outcome = recognise_linear(design, weights, probe.bias + model.mean @ probe.weights, members[rows])
-            right[rows], tied[rows] = outcome.right, outcome.tied
+            weights, bias = model.coefficients @ probe.weights, probe.bias + model.mean @ probe.weights
+            for start in range(0, len(rows), _ROWS):
+                some = rows[start : start + _ROWS]
+                outcome = recognise(design[start : start + _ROWS] @ weights + bias, members[some])
+                right[some], tied[some] = outcome.right, outcome.tied
         return Recognised(right, tied)
 
     def _parts(self) -> list[tuple[IntArray, AdditiveModel, sparse.csr_matrix]]:
