@@ -1,0 +1,48 @@
+"""Data sets by name: scenes with what shows them (a text, an image, or a bare label row)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from bindscope.datasets.items import Dataset, Items
+from bindscope.errors import InputError, UnknownNameError
+
+__all__ = ["Dataset", "Items", "dataset_names", "load_dataset"]
+
+LOADERS = {
+    "text": "bindscope.datasets.text:load_words",
+    "labels": "bindscope.datasets.labels:load_labels",
+}
+PATTERNS = {
+    "text:AxB": "captions of the first A adjectives and B nouns (1..20), e.g. text:10x10?same=true&singles=true",
+    "text:FILE.yaml": "captions of your own concepts, values and templates",
+    "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
+}
+_FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
+
+
+def load_dataset(name: str) -> Dataset:
+    """The data set of a name such as `text:10x10?same=true`.
+
+    Raises UnknownNameError for an unknown name or option, InputError for a file or value that cannot be used.
+
+    >>> len(load_dataset("text:2x2"))
+    12
+    """
+    prefix, colon, rest = name.partition(":")
+    if not colon or prefix not in LOADERS:
+        suffix = Path(name).suffix.lower()
+        if suffix in _FILES:
+            raise InputError(f"{name!r} is a file name; write {_FILES[suffix]}:{name}")
+        raise UnknownNameError("data set", prefix + ":", (known + ":" for known in LOADERS))
+    module, function = LOADERS[prefix].split(":")
+    loader = cast(Callable[[str, str], Dataset], getattr(importlib.import_module(module), function))
+    return loader(rest, name)
+
+
+def dataset_names() -> dict[str, str]:
+    """Patterns of data set names, with a line on each."""
+    return dict(PATTERNS)

@@ -1,0 +1,73 @@
+"""Which objects stand together: all scenes of m objects in object order, or a seeded sample of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bindscope.concepts import IntArray
+from bindscope.errors import InputError
+
+MAX_ROWS = 2_000_000
+
+
+def count_scenes(n_objects: int, m: int, same: bool) -> int:
+    """Number of ordered scenes of m objects: O^m, or O!/(O-m)! without same-object scenes."""
+    return n_objects**m if same else math.perm(n_objects, m)
+
+
+def scene_codes(n_objects: int, m: int, same: bool, sample: int | None = None, seed: int = 0) -> IntArray:
+    """Object positions `[n, m]` of all ordered scenes, first object outermost; or of `sample` of them, in that order.
+
+    `same=False` leaves out scenes that show one object twice. A sample is drawn without listing all scenes.
+    Raises InputError where there is no scene, or more rows than MAX_ROWS.
+    """
+    total = count_scenes(n_objects, m, same)
+    if not total:
+        raise InputError(
+            f"{n_objects} objects give no scene of {m} different objects; take more values, a smaller m, or same=true"
+        )
+    if sample is not None and sample > total:
+        raise InputError(f"scenes={sample} asks for more than the {total:,} scenes there are; ask for fewer")
+    if sample is None and total > MAX_ROWS:
+        raise InputError(
+            f"{total:,} scenes are more than the limit of {MAX_ROWS:,} rows; take a seeded sample with scenes=20000, "
+            "or fewer values"
+        )
+    ranks = np.arange(total, dtype=np.int64) if sample is None else sampled_ranks(total, sample, seed)
+    return unrank(ranks, n_objects, m, same)
+
+
+def sampled_ranks(total: int, count: int, seed: int) -> IntArray:
+    """`count` different numbers of 0..total-1, sorted `[count]`; memory O(count) where count is a small share."""
+    rng = np.random.default_rng([seed, 41])
+    if total <= 4 * count:
+        return np.sort(rng.permutation(total)[:count]).astype(np.int64)
+    found = np.zeros(0, dtype=np.int64)
+    while len(found) < count:
+        drawn = np.concatenate([found, rng.integers(total, size=count + count // 4 + 16)])
+        first = np.sort(np.unique(drawn, return_index=True)[1])
+        found = drawn[first][:count]
+    return np.sort(found)
+
+
+def unrank(ranks: IntArray, n_objects: int, m: int, same: bool) -> IntArray:
+    """Object positions `[n, m]` of scene numbers `[n]` in lexicographic order.
+
+    >>> unrank(np.arange(6), 3, 2, same=False).tolist()
+    [[0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1]]
+    """
+    codes = np.empty((len(ranks), m), dtype=np.int64)
+    rest = ranks
+    for slot in reversed(range(m)):
+        rest, codes[:, slot] = np.divmod(rest, n_objects if same else n_objects - slot)
+    return codes if same else _skip_used(codes)
+
+
+def _skip_used(codes: IntArray) -> IntArray:
+    """Turn positions among the objects not used so far into positions among all objects."""
+    for slot in range(1, codes.shape[1]):
+        for used in np.sort(codes[:, :slot], axis=1).T:
+            codes[:, slot] += codes[:, slot] >= used
+    return codes

@@ -1,0 +1,141 @@
+"""Items, which an encoder gets, and Dataset, which pairs them with the scenes that they show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bindscope.concepts import ABSENT, IntArray
+from bindscope.errors import StoreError
+from bindscope.scenes import SceneTable
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """What an encoder gets: texts or images, and the scene rows that they show.
+
+    values `[n, m, C]`: value indices, -1 where absent or not specified. rows `[n]`: global row numbers, stable under
+    batching and sampling (noise is keyed by them). kind: "scene", "object" or "value".
+    """
+
+    values: IntArray
+    rows: IntArray
+    kind: str
+    texts: tuple[str, ...] | None = None
+    images: tuple[Path, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, index: ArrayLike | slice) -> Items:
+        """The items at some positions (indices, a mask or a slice)."""
+        where = index if isinstance(index, slice) else np.asarray(index)
+        positions = np.arange(len(self))[where]
+        return replace(
+            self,
+            values=self.values[where],
+            rows=self.rows[where],
+            texts=_pick(self.texts, where, positions),
+            images=_pick(self.images, where, positions),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Scenes with what shows them, and the queries that ask for objects and values.
+
+    modality: "text", "image" or "labels". items: one a table row. object_queries: one a candidate of the table, in that
+    order, values `[O, 1, C]`. value_queries: for concept k one per `table.known_values(k)`, other concepts -1. digest:
+    sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now).
+    """
+
+    name: str
+    modality: str
+    table: SceneTable
+    items: Items
+    object_queries: Items
+    value_queries: tuple[Items, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
+    total: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.digest:
+            object.__setattr__(self, "digest", _content_digest(self))
+        if self.total is None:
+            object.__setattr__(self, "total", len(self.items))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: ArrayLike) -> Dataset:
+        """A sample of the rows (indices or mask); candidates and queries stay."""
+        where = np.asarray(rows)
+        positions = np.arange(len(self))[where]
+        mixed = hashlib.sha256(self.digest.encode() + positions.astype("<i8").tobytes()).hexdigest()
+        return replace(self, table=self.table.take(where), items=self.items.take(where), digest=mixed)
+
+
+def query_items(table: SceneTable) -> tuple[Items, tuple[Items, ...]]:
+    """Object queries and value queries of a table, without texts.
+
+    rows: object ids for objects, value indices for values.
+    """
+    objects = Items(table.candidate_values[:, None, :], table.candidates, "object")
+    values = []
+    for k in range(table.space.n_concepts):
+        known = table.known_values(k)
+        cells = np.full((len(known), 1, table.space.n_concepts), ABSENT, dtype=np.int64)
+        cells[:, 0, k] = known
+        values.append(Items(cells, known, "value"))
+    return objects, tuple(values)
+
+
+def _pick(sequence: tuple[Any, ...] | None, where: Any, positions: IntArray) -> tuple[Any, ...] | None:
+    if sequence is None:
+        return None
+    if isinstance(where, slice):
+        return sequence[where]
+    return tuple(map(sequence.__getitem__, positions.tolist()))
+
+
+def _content_digest(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for part in _parts(dataset):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(dataset: Dataset) -> Iterator[bytes]:
+    table = dataset.table
+    space = [[concept.name, concept.values] for concept in table.space.concepts]
+    yield json.dumps([dataset.modality, space], ensure_ascii=False).encode()
+    for array in (table.values, table.replicate, table.candidates):
+        yield json.dumps(array.shape).encode()
+        yield np.ascontiguousarray(array, dtype="<i8").tobytes()
+    yield b"" if table.visible is None else np.ascontiguousarray(table.visible, dtype="<f8").tobytes()
+    for items in (dataset.items, dataset.object_queries, *dataset.value_queries):
+        yield items.kind.encode()
+        yield np.ascontiguousarray(items.rows, dtype="<i8").tobytes()
+        yield _joined(items.texts)
+        yield b"".join(_file_digests(items.images or ()))
+
+
+def _joined(texts: Sequence[str] | None) -> bytes:
+    return b"-" if texts is None else json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _file_digests(paths: Iterable[Path]) -> Iterator[bytes]:
+    for path in paths:
+        try:
+            yield hashlib.sha256(path.read_bytes()).digest()
+        except OSError as error:
+            raise StoreError(f"cannot read image {path}: {error.strerror or error}") from error

@@ -1,0 +1,61 @@
+"""Encoders by name: items in, vectors out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+from bindscope.encoders.base import Encoder, Settings
+from bindscope.errors import InputError, UnknownNameError
+
+__all__ = ["Encoder", "encoder_names", "load_encoder"]
+
+LOADERS = {
+    "st": "bindscope.encoders.sentence:load",
+    "file": "bindscope.encoders.vectors:load",
+    "module": "bindscope.encoders.module:load",
+    "planted": "bindscope.encoders.planted:load",
+}
+PATTERNS = {
+    "st:ORG/NAME": "a sentence-transformers model, e.g. st:sentence-transformers/all-MiniLM-L6-v2",
+    "st:PATH": "a sentence-transformers model in a directory",
+    "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
+    "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
+    "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
+}
+
+
+def load_encoder(
+    name: str,
+    *,
+    device: str | None = None,
+    batch_size: int | None = None,
+    prompt: str | None = None,
+    seed: int = 0,
+) -> Encoder:
+    """The encoder of a name such as `planted:bag?dim=64`.
+
+    device, batch_size: for encoders that compute with torch (None: they choose). prompt: text put before every caption
+    and query. seed: of a planted world whose name gives none. Raises UnknownNameError, InputError, MissingExtraError.
+
+    >>> load_encoder("planted:bag?dim=64").name
+    'planted:bag?dim=64'
+    """
+    prefix, colon, rest = name.partition(":")
+    if not colon or prefix not in LOADERS:
+        if not colon and "/" in name:
+            raise InputError(f"{name!r} names no kind of encoder; for a sentence-transformers model write st:{name}")
+        raise UnknownNameError("encoder", prefix + ":", (known + ":" for known in LOADERS))
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch size must be at least 1, got {batch_size}")
+    if prompt is not None and prefix != "st":
+        raise InputError(f"{prefix}: encoders take no prompt; leave it out")
+    module, function = LOADERS[prefix].split(":")
+    loader = cast(Callable[[str, str, Settings], Encoder], getattr(importlib.import_module(module), function))
+    return loader(rest, name, Settings(device, batch_size, prompt, seed))
+
+
+def encoder_names() -> dict[str, str]:
+    """Patterns of encoder names, with a line on each."""
+    return dict(PATTERNS)

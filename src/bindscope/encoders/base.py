@@ -1,0 +1,91 @@
+"""What an encoder is: items in, one float32 vector each out."""
+
+from __future__ import annotations
+
+import platform
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindscope.datasets.items import Dataset, Items
+from bindscope.errors import VectorsError
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller says about an encoder beside its name; None leaves the choice to the encoder."""
+
+    device: str | None = None
+    batch_size: int | None = None
+    prompt: str | None = None
+    seed: int = 0
+
+
+class Encoder(ABC):
+    """Turns items into vectors. To write one's own, give `encode` and `fidelity`, and set the class attributes.
+
+    name: as the user typed it. modalities: which data sets it can read ("text", "image", "labels"). has_queries:
+    whether `encode_queries` gives vectors. cacheable: False where encoding costs less than reading a cache.
+    """
+
+    name: str = ""
+    modalities: frozenset[str] = frozenset({"text"})
+    has_queries: bool = True
+    cacheable: bool = True
+
+    def prepare(self, dataset: Dataset) -> Encoder:
+        """The encoder for one data set, whose concept space it may need; by default itself."""
+        return self
+
+    @abstractmethod
+    def encode(self, items: Items) -> Vectors:
+        """Vectors `[n, d]` of scenes. A row must not depend on the other rows beyond rounding."""
+
+    def encode_queries(self, items: Items) -> Vectors | None:
+        """Vectors `[n, d]` of object or value queries in the space of the scenes; None where there are none."""
+        return self.encode(items) if self.has_queries else None
+
+    @abstractmethod
+    def fidelity(self) -> dict[str, Any]:
+        """All that pins down the vectors, as JSON-able values."""
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of Python and of some installed distributions."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def checked_vectors(vectors: Any, n_rows: int, label: str) -> Vectors:
+    """The vectors as float32 `[n_rows, d]`; raises VectorsError where shape or numbers are wrong."""
+    try:
+        array = np.asarray(vectors)
+        numeric = array.dtype.kind in "fiub"
+    except (TypeError, ValueError) as error:
+        raise VectorsError(f"{label}: expected an array of numbers, got {type(vectors).__name__} ({error})") from error
+    if not numeric:
+        raise VectorsError(f"{label}: expected an array of numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or len(array) != n_rows or not array.shape[1]:
+        raise VectorsError(f"{label}: expected vectors of shape [{n_rows}, d], got {list(array.shape)}")
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(array, dtype=np.float32)
+    refuse_non_finite(single, label)
+    return single
+
+
+def refuse_non_finite(vectors: Vectors, label: str, first_row: int = 0) -> None:
+    """Raise VectorsError that names the first row with NaN or infinite numbers."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        good = np.isfinite(vectors.sum(axis=1, dtype=np.float64))
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        what = "NaN" if np.isnan(vectors[row]).any() else "infinite numbers"
+        raise VectorsError(
+            f"{label}: row {row + first_row} holds {what} ({int((~good).sum())} such rows); leave those rows out of "
+            "vectors and labels, or mend the encoder"
+        )
