@@ -31,6 +31,9 @@ class Concept:
     values: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        given: object = self.values
+        if isinstance(given, str):
+            raise TableError(f"concept {self.name!r}: values must be a list of words, got the text {given!r}")
         object.__setattr__(self, "values", tuple(self.values))
         if not self.name or not isinstance(self.name, str):
             raise TableError(f"a concept needs a name, got {self.name!r}")
@@ -78,7 +81,7 @@ class ConceptSpace:
         if twice:
             raise TableError(f"concept {twice[0]!r} is defined twice; concept names must differ")
         if np.prod([float(size) for size in self.sizes]) > 2.0**62:
-            raise TableError(f"the space has more than 2^62 objects ({self.sizes} values); use fewer concepts or values")
+            raise TableError(f"more than 2^62 objects with {self.sizes} values; use fewer concepts or values")
 
     @classmethod
     def of(cls, concepts: Iterable[tuple[str, Sequence[str]]]) -> ConceptSpace:

@@ -54,12 +54,15 @@ class SceneTable:
         ([[0, 3], [1, 2]], True)
         """
         array = _checked_values(space, values)
-        shown = (array != ABSENT).all(axis=2) if present is None else _checked_present(array, present)
+        shown = (array != ABSENT).any(axis=2) if present is None else _checked_present(array, present)
         array = np.where(shown[:, :, None], array, ABSENT)
         _refuse_bad_cells(space, array, shown)
         ids = space.object_ids(array)
         seen = np.unique(ids[shown])
         known = seen if candidates is None else np.unique(np.asarray(candidates, dtype=np.int64))
+        strange = known[(known < 0) | (known >= space.n_objects)]
+        if len(strange):
+            raise TableError(f"candidates must be object ids 0..{space.n_objects - 1}, got {strange[0]}")
         if not np.isin(seen, known).all():
             raise TableError("the table shows objects that are not among its candidates; leave candidates out")
         copies = _occurrence(row_ids(ids)) if replicate is None else np.asarray(replicate, dtype=np.int64)
@@ -76,7 +79,7 @@ class SceneTable:
     @property
     def n_slots(self) -> int:
         """Number of slots m."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def n_objects(self) -> int:
@@ -102,7 +105,7 @@ class SceneTable:
     @cached_property
     def counts(self) -> IntArray:
         """Number of objects in each scene, `[n]`."""
-        return self.present.sum(axis=1).astype(np.int64)
+        return np.asarray(self.present.sum(axis=1), dtype=np.int64)
 
     @cached_property
     def scene_ids(self) -> IntArray:
@@ -125,18 +128,18 @@ class SceneTable:
     @cached_property
     def bag_ids(self) -> IntArray:
         """Rows with equal numbers have the same bag: the same multiset of values for every concept, `[n]`."""
-        return row_ids(np.sort(self.values, axis=1).reshape(len(self), -1))
+        return row_ids(np.sort(self.values, axis=1).reshape(len(self), self.n_slots * self.space.n_concepts))
 
     @cached_property
     def unshared(self) -> BoolArray:
         """True where no value occurs twice within the scene, `[n]`."""
         ordered = np.sort(self.values, axis=1)
         twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != ABSENT)
-        return ~twice.any(axis=(1, 2))
+        return np.asarray(~twice.any(axis=(1, 2)))
 
     def take(self, rows: ArrayLike) -> SceneTable:
         """The table of some rows (indices or mask), with the same space and candidates."""
-        index = np.asarray(rows)
+        index = np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
         share = None if self.visible is None else self.visible[index]
         return replace(
             self,
@@ -179,7 +182,7 @@ class SceneTable:
         return np.take_along_axis(self.values, order[:, :, None], axis=1)
 
     def bag_objects(self) -> IntArray:
-        """Ids of all objects made of values of the scene, one of each concept, `[n, m^C]`; -1 pads scenes of fewer objects.
+        """Ids of all objects made of values of the scene, one of each concept, `[n, m^C]`; -1 where objects are absent.
 
         The scene's own objects are among them; the others are its value-swapped objects.
         """
@@ -213,6 +216,8 @@ def row_ids(matrix: IntArray) -> IntArray:
 
 def concatenate(tables: Sequence[SceneTable]) -> SceneTable:
     """Stack tables of one space; missing slots are filled as absent."""
+    if not tables or any(table.space != tables[0].space for table in tables):
+        raise TableError("only tables of one concept space can be stacked, at least one; use the same concepts in all")
     slots = max(table.n_slots for table in tables)
 
     def widen(array: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
@@ -242,7 +247,10 @@ def _occurrence(ids: IntArray) -> IntArray:
 
 
 def _checked_values(space: ConceptSpace, values: ArrayLike) -> IntArray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise TableError("values must be one array; fill scenes of fewer objects with -1") from None
     if array.ndim != 3 or array.shape[2] != space.n_concepts:
         raise TableError(f"values must have shape [scenes, slots, {space.n_concepts}], got {list(array.shape)}")
     if not array.size:
