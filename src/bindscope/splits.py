@@ -7,7 +7,6 @@ fit is identified and every value occurs in training.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,9 +29,9 @@ def split_scenes(table: SceneTable, share: float = 0.4, by: SceneUnit = "bag", s
     if not 0.0 < share < 1.0:
         raise InputError(f"the training share must lie between 0 and 1, got {share}")
     units = _units(table, by)
-    n_units = int(units.max()) + 1
+    n_units = int(units.max(initial=-1)) + 1
     if n_units < 2:
-        raise TableError(f"all {len(table)} rows are one {by}; nothing can be held out, add scenes of other values")
+        raise TableError(f"{len(table)} rows are {n_units} {by}; nothing can be held out, add scenes of other values")
     chosen = np.random.default_rng([seed, 11]).permutation(n_units)
     count = min(max(round(share * n_units), 1), n_units - 1)
     return np.isin(units, chosen[:count])
@@ -41,7 +40,7 @@ def split_scenes(table: SceneTable, share: float = 0.4, by: SceneUnit = "bag", s
 def scene_folds(table: SceneTable, folds: int = 5, by: SceneUnit = "bag", seed: int = 0) -> IntArray:
     """Fold number 0..folds-1 of each row `[n]`; whole bags (or rows) stay in one fold."""
     units = _units(table, by)
-    n_units = int(units.max()) + 1
+    n_units = int(units.max(initial=-1)) + 1
     if folds < 2 or n_units < folds:
         raise TableError(f"{n_units} {by}s cannot be split into {folds} folds; give more scenes or fewer folds")
     place = np.empty(n_units, dtype=np.int64)
@@ -76,52 +75,61 @@ class ObjectSplit:
         ids = table.bag_objects()
         place = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
         known = (ids != ABSENT) & (table.candidates[place] == ids)
-        return table.unshared & ~(known & self.train[place]).any(axis=1)
+        return np.asarray(table.unshared & ~(known & self.train[place]).any(axis=1))
 
 
-def split_objects(
-    table: SceneTable, coverage: float, seed: int = 0, method: ObjectMethod = "connected"
-) -> ObjectSplit:
+def split_objects(table: SceneTable, coverage: float, seed: int = 0, method: ObjectMethod = "connected") -> ObjectSplit:
     """Choose round(coverage * O) training objects (at least one, at most O - 1).
 
     `connected`: a random spanning structure of the values first, then a random fill; random and not identified where
-    there are too few objects for that. `random`: the paper's. O(O * sum V_k) at worst.
+    there are too few objects for that. `random`: the paper's. O(O * (sum V_k)^2) at worst.
     """
-    if not 0.0 < coverage < 1.0:
-        raise InputError(f"coverage must lie between 0 and 1, got {coverage}")
-    if table.n_objects < 2:
-        raise TableError("the data set shows one object only; nothing can be held out")
+    _refuse_coverage(table, coverage)
     order = np.random.default_rng([seed, 17]).permutation(table.n_objects)
     return _split_in_order(table, coverage, order, method)
 
 
 def object_folds(table: SceneTable, coverage: float, seed: int = 0) -> list[ObjectSplit]:
-    """Rotated splits at one coverage: enough connected splits that every object can be held out.
+    """Rotated splits at one coverage, until every object was held out that can be.
 
-    Each next split trains first on what was held out most often so far, so the held-out sets rotate through the objects.
+    Each next split trains first on what was held out most often so far, so held-out sets rotate through the objects.
+    An object without which the others are not connected (the only one with some value, say) trains in every split.
     """
     rng = np.random.default_rng([seed, 19])
     held_out = np.zeros(table.n_objects)
-    splits = []
-    for _ in range(math.ceil(round(1.0 / (1.0 - coverage), 9)) if 0.0 < coverage < 1.0 else 1):
+    splits: list[ObjectSplit] = []
+    while not held_out.all():
         order = np.lexsort((rng.random(table.n_objects), -held_out))
-        splits.append(split_objects_in_order(table, coverage, order))
-        held_out += ~splits[-1].train
+        split = split_objects_in_order(table, coverage, order)
+        if splits and not (held_out[~split.train] == 0).any():
+            break  # what is left is needed in training
+        splits.append(split)
+        held_out += ~split.train
     return splits
 
 
 def split_objects_in_order(table: SceneTable, coverage: float, order: IntArray) -> ObjectSplit:
     """Connected split that takes training objects as early in `order` `[O]` (positions of candidates) as it can."""
-    if not 0.0 < coverage < 1.0:
-        raise InputError(f"coverage must lie between 0 and 1, got {coverage}")
+    _refuse_coverage(table, coverage)
     return _split_in_order(table, coverage, order, "connected")
 
 
 def validation_objects(table: SceneTable, split: ObjectSplit, share: float = 0.1, seed: int = 0) -> BoolArray:
-    """Mask `[O]` of validation objects: a random `share` of the training objects whose removal keeps the rest connected."""
+    """Mask `[O]` of validation objects: a random `share` of the training objects, at least one.
+
+    Their removal keeps the rest as connected as it was; there are fewer of them where that asks for it, and only where
+    no training object can be spared are they any.
+    """
     inside = np.flatnonzero(split.train)
+    if len(inside) < 2:
+        raise TableError("one training object only; none can be kept for validation, use a higher coverage")
+    if not 0.0 < share < 1.0:
+        raise InputError(f"the share of validation objects must lie between 0 and 1, got {share}")
     order = inside[np.random.default_rng([seed, 23]).permutation(len(inside))]
-    keep = _training_positions(table, len(inside) - max(round(share * len(inside)), 1), order, "connected")
+    values = table.candidate_values
+    spare = len(inside) - len(spanning_objects(values, order, additive_rank(values)))
+    count = min(max(round(share * len(inside)), 1), spare or len(inside) - 1)
+    keep = _training_positions(table, len(inside) - count, order, "connected")
     mask = split.train.copy()
     mask[keep] = False
     return mask
@@ -154,6 +162,13 @@ def spanning_objects(values: IntArray, order: IntArray, rank: int) -> IntArray:
 def additive_rank(values: IntArray) -> int:
     """Largest rank that an additive design of these objects `[O, C]` can have: sum of the numbers of values - C + 1."""
     return int(sum(len(np.unique(column)) for column in values.T) - values.shape[1] + 1)
+
+
+def _refuse_coverage(table: SceneTable, coverage: float) -> None:
+    if not 0.0 < coverage < 1.0:
+        raise InputError(f"coverage must lie between 0 and 1, got {coverage}")
+    if table.n_objects < 2:
+        raise TableError("the data set shows one object only; nothing can be held out")
 
 
 def _split_in_order(table: SceneTable, coverage: float, order: IntArray, method: ObjectMethod) -> ObjectSplit:
