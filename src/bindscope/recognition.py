@@ -30,9 +30,9 @@ class Recognised:
 
 
 def recognise(scores: NDArray[np.floating], members: IntArray) -> Recognised:
-    """Judge scores `[n, K]` against the present candidates `members` `[n, m]` (codes 0..K-1, -1 absent, repeats count once).
+    """Judge scores `[n, K]` against the present candidates `members` `[n, m]` (codes 0..K-1, -1 absent).
 
-    A scene that shows all K candidates has no competitor and is right.
+    A candidate that is present twice counts once. A scene that shows all K candidates has no competitor and is right.
 
     >>> recognise(np.array([[0.9, 0.8, 0.1], [0.9, 0.1, 0.9]]), np.array([[0, 1], [0, 1]])).right.tolist()
     [True, False]
@@ -63,13 +63,11 @@ def recognise_linear(
     )
 
 
-def recognise_by_cosine(
-    vectors: NDArray[np.floating], queries: NDArray[np.floating], members: IntArray
-) -> Recognised:
+def recognise_by_cosine(vectors: NDArray[np.floating], queries: NDArray[np.floating], members: IntArray) -> Recognised:
     """The same for the cosine of vectors `[n, d]` with queries `[K, d]`. A zero query scores 0."""
     exact = np.asarray(queries, dtype=np.float64)
     if exact.ndim != 2 or exact.shape[1] != vectors.shape[1]:
-        raise InputError(f"queries must have {vectors.shape[1]} dimensions like the scenes, got shape {list(exact.shape)}")
+        raise InputError(f"queries must have shape [candidates, {vectors.shape[1]}], got {list(exact.shape)}")
     length = np.linalg.norm(exact, axis=1, keepdims=True)
     return recognise_linear(vectors, (exact / np.where(length > 0, length, 1.0)).T, None, members)
 
@@ -79,7 +77,7 @@ def distinct_counts(members: IntArray) -> IntArray:
     ordered = np.sort(members, axis=1)
     new = np.ones_like(ordered, dtype=bool)
     new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    return (new & (ordered != ABSENT)).sum(axis=1).astype(np.int64)
+    return np.asarray((new & (ordered != ABSENT)).sum(axis=1), dtype=np.int64)
 
 
 def chance_per_scene(members: IntArray, n_candidates: int) -> FloatArray:
@@ -107,16 +105,35 @@ def ceiling(table: SceneTable, rows: BoolArray | IntArray | None = None) -> floa
     """The best object recognition that any function of the bag can reach on these rows, in 0..1.
 
     Over bags, the sum of the largest count of one object set, divided by the number of rows. 1.0 means that the rows
-    cannot tell binding from a bag; NaN where there are none. O(n log n).
+    cannot tell binding from a bag; NaN where there are none. O(n log n). Where scenes of four and more repeat objects,
+    one set of a bag can lie inside another, and one ranking of the objects is right for both: their counts add up.
     """
-    bags = table.bag_ids if rows is None else table.bag_ids[rows]
-    sets = table.set_ids if rows is None else table.set_ids[rows]
-    if not len(bags):
+    ids = np.stack([table.bag_ids, table.set_ids], axis=1)
+    ids = ids if rows is None else ids[rows]
+    if not len(ids):
         return float("nan")
-    pairs, counts = np.unique(np.stack([bags, sets], axis=1), axis=0, return_counts=True)
-    best = np.zeros(int(bags.max()) + 1)
+    pairs, first, counts = np.unique(ids, axis=0, return_index=True, return_counts=True)
+    if table.n_slots > 3:
+        codes = table.object_codes if rows is None else table.object_codes[rows]
+        counts = _with_nested_sets(pairs[:, 0], codes[first], counts)
+    best = np.zeros(int(pairs[:, 0].max()) + 1)
     np.maximum.at(best, pairs[:, 0], counts)
-    return float(best.sum() / len(bags))
+    return float(best.sum() / len(ids))
+
+
+def _with_nested_sets(bags: IntArray, members: IntArray, counts: IntArray) -> IntArray:
+    """Counts `[g]` of object sets `[g, m]`, each plus the largest total of a chain of sets of its bag inside it."""
+    totals, sizes = counts.copy(), distinct_counts(members)
+    low = np.full(int(bags.max()) + 1, members.shape[1])
+    np.minimum.at(low, bags, sizes)
+    inner: dict[int, list[tuple[frozenset[int], int]]] = {}
+    mixed = np.isin(bags, bags[sizes > low[bags]])  # bags whose sets differ in size
+    for i in sorted(np.flatnonzero(mixed), key=lambda i: int(sizes[i])):
+        own = frozenset(members[i].tolist()) - {ABSENT}
+        chains = inner.setdefault(int(bags[i]), [])
+        totals[i] += max((total for other, total in chains if other < own), default=0)
+        chains.append((own, int(totals[i])))
+    return totals
 
 
 def additive_scorer(table: SceneTable) -> tuple[FloatArray, FloatArray]:
