@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Record:
         for name in INTEGERS:
             number = getattr(self, name)
             object.__setattr__(self, name, None if number is None else int(number))
-        object.__setattr__(self, "extra", dict(self.extra))
+        object.__setattr__(self, "extra", _plain(dict(self.extra)))
 
     def row(self) -> dict[str, Any]:
         """The record as a flat row in column order, `extra` as JSON text."""
@@ -109,10 +109,27 @@ COLUMNS = (
 )
 
 
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: numbers of numpy become Python's, NaN and infinity null, tuples lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _refuse_unknown_columns(names: Iterable[str]) -> None:
+    unknown = set(names) - set(COLUMNS)
+    if unknown:
+        raise InputError(f"no such column: {sorted(unknown)[0]!r}; columns: {', '.join(COLUMNS)}")
+
+
 class Results:
     """An ordered, immutable collection of records.
 
-    >>> results = Results([Record("geometry", "r2", 0.9, estimator="ols"), Record("geometry", "r2", 0.8, estimator="avg")])
+    >>> results = Results([Record("geometry", "r2", v, estimator=e) for e, v in (("ols", 0.9), ("avg", 0.8))])
     >>> results.one(estimator="ols").value
     0.9
     """
@@ -131,9 +148,7 @@ class Results:
 
     def select(self, where: Callable[[Record], bool] | None = None, **columns: Any) -> Results:
         """Records whose columns equal the given values (a tuple or set means any of them) and that pass `where`."""
-        unknown = set(columns) - {f.name for f in fields(Record)}
-        if unknown:
-            raise InputError(f"no such column: {sorted(unknown)[0]!r}; columns: {', '.join(COLUMNS)}")
+        _refuse_unknown_columns(columns)
 
         def matches(record: Record) -> bool:
             for name, wanted in columns.items():
@@ -162,6 +177,7 @@ class Results:
 
     def stamped(self, **columns: Any) -> Results:
         """A copy with these columns set on every record that leaves them null."""
+        _refuse_unknown_columns(columns)
         return Results(
             replace(r, **{name: value for name, value in columns.items() if getattr(r, name) is None})
             for r in self.records
@@ -169,7 +185,8 @@ class Results:
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas table in column order."""
-        return self.to_arrow().to_pandas()
+        frame: pd.DataFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_arrow(self) -> pa.Table:
         """A pyarrow table with fixed types, so that files of one seed agree byte for byte."""
