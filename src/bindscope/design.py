@@ -30,7 +30,7 @@ def object_design(table: SceneTable, by_slot: bool) -> sparse.csr_matrix:
 
 
 def concept_design(table: SceneTable, by_slot: bool) -> sparse.csr_matrix:
-    """Counts of concept values `[n, sum V_k]`, or per slot `[n, m * sum V_k]` (slot-major, then concept, then value)."""
+    """Counts of concept values `[n, sum V_k]`, or per slot `[n, m * sum V_k]` (slot, then concept, then value)."""
     sizes = table.space.sizes
     offsets = np.cumsum([0, *sizes[:-1]])
     codes = np.where(table.values == ABSENT, ABSENT, table.values + offsets)
@@ -151,7 +151,7 @@ def squared_errors(vectors: Vectors, predicted: Vectors) -> FloatArray:
 
 def centre(vectors: Vectors, rows: IntArray | BoolArray | None = None) -> tuple[FloatArray, FloatArray]:
     """Vectors minus the mean of the given rows (all by default), and that mean `[d]`, in double precision."""
-    mean = np.mean(vectors if rows is None else vectors[rows], axis=0, dtype=np.float64)
+    mean: FloatArray = np.asarray(np.mean(vectors if rows is None else vectors[rows], axis=0, dtype=np.float64))
     return np.asarray(vectors, dtype=np.float64) - mean, mean
 
 

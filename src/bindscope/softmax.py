@@ -4,8 +4,8 @@ minimise  mean_n [ log sum_k exp s_nk - sum_k t_nk s_nk ] + penalty / 2 |W|^2,  
 
 The start is a ridge regression on the targets. Each Newton step is solved by conjugate gradients whose preconditioner
 inverts every class's own block of the Hessian: few rows weigh in a class's block (those where it competes), so the
-inverse is a low-rank correction (Woodbury's identity) of a diagonal one. Tens of products with X are enough where plain gradient
-methods take thousands. One product costs O(n r K).
+inverse is a low-rank correction (Woodbury's identity) of a diagonal one. Tens of products with X are enough where plain
+gradient methods take thousands. One product costs O(n r K).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _START_GAP = 14.0  # logits per unit of predicted target at the start, for targe
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows `[n, r]` in principal axes (`spectrum` `[r]`: their mean squares), and targets `[n, K]` whose rows sum to 1."""
+    """Rows `[n, r]` in principal axes (`spectrum` `[r]`: mean squares), and targets `[n, K]` whose rows sum to 1."""
 
     rows: Single
     spectrum: FloatArray

@@ -73,7 +73,7 @@ class ObjectBootstrap:
         """Weighted sums `[draws, q]` of per-row contributions `[n]` or `[n, q]`."""
         columns = np.asarray(contributions, dtype=np.float64).reshape(len(self.codes), -1)
         sets, ids = self._sets
-        grouped = np.stack([np.bincount(ids, column, len(sets)) for column in columns.T], axis=1)
+        grouped = np.stack([np.bincount(ids, column, len(sets)) for column in columns.T], axis=1).astype(np.float64)
         pairs = sets.shape[1] <= 2 or bool((sets[:, 2:] == ABSENT).all())
         if pairs and self.n_objects**2 <= _DENSE_CELLS:
             return self._pair_sums(sets, grouped)
