@@ -1,0 +1,34 @@
+"""The report of a run: one self-contained HTML page and its figures, made from records alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bindscope.errors import StoreError
+
+__all__ = ["write_report"]
+
+
+def write_report(run_dir: Path | str) -> Path:
+    """Write `report.html` and `figures/*.json` into a run directory and return the page's path.
+
+    Reads `config.json` and `results.parquet` only. Raises StoreError where these are missing or damaged, or where the
+    directory cannot be written.
+    """
+    from bindscope.experiments.rundir import write_text
+    from bindscope.experiments.verdict import verdict
+    from bindscope.report.page import render
+    from bindscope.report.run import read_run
+
+    directory = Path(run_dir)
+    run = read_run(directory)
+    page, figures = render(run, verdict(run.results))
+    folder = directory / "figures"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write figures to {folder}: {error.strerror or error}") from error
+    for figure in figures:
+        write_text(folder / f"{figure.name}.json", figure.to_json())
+    write_text(directory / "report.html", page)
+    return directory / "report.html"

@@ -1,0 +1,91 @@
+"""A run directory as the report reads it: config.json and results.parquet, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bindscope.errors import StoreError
+from bindscope.experiments.rundir import read_config
+from bindscope.results import Results, read_results
+from bindscope.uncertainty import FEW_OBJECTS
+
+KINDS: Mapping[str, tuple[type, str]] = {
+    "model": (str, "text"),
+    "data": (str, "text"),
+    "command": (str, "text"),
+    "modality": (str, "text"),
+    "hash": (str, "text"),
+    "bindscope": (str, "text"),
+    "created": (str, "text"),
+    "options": (dict, "an object"),
+    "versions": (dict, "an object"),
+    "fidelity": (dict, "an object"),
+    "space": (list, "a list"),
+    "examples": (list, "a list"),
+}
+REQUIRED = ("model", "data")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run recorded. `config` holds every key of KINDS, empty where the file has none."""
+
+    config: Mapping[str, Any]
+    results: Results
+
+    @property
+    def model(self) -> str:
+        """The name that the user typed."""
+        return str(self.config["model"])
+
+    @property
+    def data(self) -> str:
+        """The data set that the user typed."""
+        return str(self.config["data"])
+
+    @property
+    def concepts(self) -> Sequence[tuple[str, tuple[str, ...]]]:
+        """Names and values of the concepts."""
+        return [(str(c.get("name", "")), tuple(map(str, c.get("values", ())))) for c in self.config["space"]]
+
+    @property
+    def n_objects(self) -> int | None:
+        """Number of objects: what the audit says, else the most that any record counts."""
+        return self._counted("n_objects")
+
+    @property
+    def n_scenes(self) -> int | None:
+        """Number of scenes: what the audit says, else the most that any record counts."""
+        return self._counted("n_scenes")
+
+    def _counted(self, name: str) -> int | None:
+        audited = self.results.first(analysis="audit", metric=name)
+        if audited is not None and audited.value is not None:
+            return int(audited.value)
+        return max((n for r in self.results if (n := getattr(r, name)) is not None), default=None)
+
+    @property
+    def few_objects(self) -> bool:
+        """Whether there are so few objects that the intervals are too narrow."""
+        return self.n_objects is not None and self.n_objects < FEW_OBJECTS
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run directory. StoreError where a file is missing, damaged or of another schema version."""
+    config = read_config(directory)
+    for name, (kind, words) in KINDS.items():
+        if config.get(name) is None and name not in REQUIRED:
+            config[name] = kind()
+        if not isinstance(config.get(name), kind):
+            raise _damaged(directory, f"{name!r} must be {words}, got {config.get(name)!r:.60}")
+    if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
+        raise _damaged(directory, "'space' must list concepts, each with a name and values")
+    return Run(config, read_results(directory))
+
+
+def _damaged(directory: Path, what: str) -> StoreError:
+    file = directory / "config.json"
+    return StoreError(f"{file}: {what}; it was damaged or edited, make the run again with `bindscope diagnose`")

@@ -1,0 +1,34 @@
+"""The sections of the report. A new analysis gets its own by an entry in BUILDERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bindscope.report.blocks import Section
+from bindscope.report.run import Run
+from bindscope.report.sections import audit, generic, geometry, provenance, recognition, sensitivity, variance
+from bindscope.results import ANALYSES
+
+BUILDERS: dict[str, Callable[[Run], Section]] = {
+    "recognition": recognition.build,
+    "geometry": geometry.build,
+    "variance": variance.build,
+    "audit": audit.build,
+}
+
+
+def build_sections(run: Run) -> list[Section]:
+    """Every section that the records give, in reading order; an analysis without a builder has a generic one."""
+    found = {record.analysis for record in run.results}
+    sections = [_build(run, analysis) for analysis in ANALYSES if analysis in found and analysis != "audit"]
+    asked_again = sensitivity.build(run)
+    if asked_again is not None:
+        sections.append(asked_again)
+    if "audit" in found:
+        sections.append(_build(run, "audit"))
+    return [*sections, provenance.fidelity(run), provenance.settings(run)]
+
+
+def _build(run: Run, analysis: str) -> Section:
+    builder = BUILDERS.get(analysis)
+    return builder(run) if builder else generic.build(run, analysis)

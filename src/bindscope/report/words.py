@@ -1,0 +1,221 @@
+"""How the report says the words and the numbers of the records."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bindscope.results import Record
+
+MISSING = "not available"
+NARROW = "\u00a0"  # keeps a number and its per cent sign on one line
+
+ANALYSES = {
+    "recognition": "Recognition",
+    "geometry": "Geometry",
+    "variance": "Variance shares",
+    "removal": "Targeted removal",
+    "editing": "Object editing",
+    "complexity": "Complexity of the binding function",
+    "codelength": "Code length",
+    "crossmodal": "Cross-modal binding",
+    "alignment": "Alignment of the two sides",
+    "training": "Training",
+    "audit": "Audit of the data",
+}
+
+METRICS = {
+    "r2": "R²",
+    "concept_recognition": "Concept recognition",
+    "object_recognition": "Object recognition",
+    "retrieval_top1": "Retrieval, top 1",
+    "joint_probing": "Joint probing",
+    "share": "Share of variance",
+    "p_value": "p-value",
+    "noise_ceiling": "Noise ceiling",
+    "cross_entropy_gain": "Cross-entropy gain",
+    "swap_accuracy": "Swap accuracy",
+    "bits_per_scene": "Bits per scene",
+    "coverage_threshold": "Coverage threshold",
+    "n_scenes": "Scenes",
+    "n_objects": "Objects that the data can show",
+    "cells_present": "Cells present",
+    "cells_missing": "Cells missing",
+    "design_rank": "Rank of the design",
+    "unseen_share": "Held-out objects with an unseen value",
+    "identified": "Additive fit identified",
+    "closed_scenes": "Closed scenes",
+    "chance": "Chance",
+    "ceiling": "Ceiling",
+    "ambiguous_scenes": "Scenes that can tell binding from a bag",
+    "ambiguous_share": "Share of scenes that can tell binding from a bag",
+    "unshared_scenes": "Unshared scenes",
+    "test_scenes": "Scenes of held-out objects only",
+    "n_distinct_scenes": "Different scenes",
+    "n_bags": "Different bags of values",
+    "n_values": "Values that occur",
+    "scenes_needed": "Scenes needed",
+}
+
+WORDS = {
+    "zero_shot": "zero-shot",
+    "held_out": "held out",
+    "in_sample": "in sample",
+    "level1": "Level I",
+    "level2": "Level II",
+    "level2_objects": "Level II of objects",
+    "cross_object": "cross-object",
+    "higher_order": "higher order",
+    "freedman_lane": "Freedman-Lane",
+    "permuted_concepts": "permuted concepts",
+    "permuted_objects": "permuted objects",
+    "objects+slot": "objects × slot",
+    "concepts+slot": "concepts × slot",
+}
+
+VARIANTS = {
+    "scenes": "{} scenes",
+    "vectors": "{} vectors",
+    "objects": "scenes of {} objects",
+    "split_by": "split by {}",
+    "scale": "one fitted scale of {}",
+    "width": "for an interval of width {}",
+    "columns": "{} columns",
+    "protocol": "protocol of the {}",
+    "concept": "concept {}",
+    "additive_ties_wrong": "an additive scorer, ties wrong: {}",
+    "additive_ties_random": "an additive scorer, ties at random: {}",
+}
+
+PERCENT = frozenset({"share", "unseen_share", "ambiguous_share"})
+BOUNDED = frozenset(
+    {"concept_recognition", "object_recognition", "retrieval_top1", "joint_probing", "swap_accuracy", "noise_ceiling"}
+)
+COUNTS = frozenset(
+    {"n_scenes", "n_objects", "cells_present", "cells_missing", "design_rank", "closed_scenes", "scenes_needed"}
+    | {"ambiguous_scenes", "unshared_scenes", "test_scenes", "n_distinct_scenes", "n_bags", "n_values"}
+)
+
+
+def metric_name(word: str) -> str:
+    """The heading of a metric."""
+    return METRICS.get(word) or plain(word).capitalize()
+
+
+def plain(word: str | None) -> str:
+    """A word of a column in plain spelling; empty for None."""
+    return "" if word is None else WORDS.get(word, word.replace("_", " "))
+
+
+def number(value: float | None) -> str:
+    """A number to three digits behind the point (two that count below 0.01), with a real minus sign.
+
+    >>> number(0.18934), number(-0.24), number(0.000202), number(9900.0), number(None)
+    ('0.189', '−0.240', '0.0002', '9,900', 'not available')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    size = abs(value)
+    if size >= 1000:
+        text = f"{value:,.0f}"
+    elif size >= 0.00995 or size == 0:
+        text = f"{value:.3f}" if size < 10 else f"{value:.1f}"
+    elif size >= 1e-5:
+        text = f"{value:.{1 - math.floor(math.log10(size))}f}".rstrip("0")
+    else:
+        text = f"{value:.1e}"
+    return text.replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share in 0..1 as per cent.
+
+    >>> percent(0.9341).replace(NARROW, " "), percent(1.0).replace(NARROW, " ")
+    ('93.4 %', '100 %')
+    """
+    if value is None or not math.isfinite(value):
+        return MISSING
+    size = 100 * abs(value)
+    digits = 0 if size >= 99.95 or size == 0 else 1 if size >= 1 else 2
+    return f"{100 * value:.{digits}f}{NARROW}%".replace("-", "−")
+
+
+def figure_text(metric: str, value: float | None) -> str:
+    """A value in the spelling of its metric: per cent for shares, whole numbers for counts."""
+    if metric in PERCENT:
+        return percent(value)
+    if metric in COUNTS and value is not None:
+        return f"{value:,.0f}" if value == round(value) else number(value)
+    if metric == "identified" and value is not None:
+        return {0.0: "no", 1.0: "yes"}.get(value, number(value))
+    return number(value)
+
+
+def value_text(record: Record) -> str:
+    """The value of a record."""
+    if record.extra.get("spread"):
+        return "± " + figure_text(record.metric, record.value)
+    return figure_text(record.metric, record.value)
+
+
+def interval_text(record: Record) -> str:
+    """The interval of a record in brackets; empty where it has none."""
+    if record.ci_low is None or record.ci_high is None:
+        return ""
+    low, high = (figure_text(record.metric, end) for end in (record.ci_low, record.ci_high))
+    return f"[{low.removesuffix(NARROW + "%")}, {high}]"
+
+
+def extra_value(value: Any) -> str:
+    """A value of `extra` or of the configuration as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, (list, tuple)) and all(isinstance(item, (str, int, float)) for item in value):
+        return ", ".join(extra_value(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def variant(extra: Mapping[str, Any]) -> str:
+    """What sets a row apart from the headline, in words; empty for the headline.
+
+    >>> variant({"vectors": "centred"}), variant({"spread": "splits", "splits": 3}), variant({})
+    ('centred vectors', 'standard deviation over 3 splits', '')
+    """
+    left = dict(extra)
+    parts = []
+    if left.get("cumulative") is True:
+        parts.append("cumulative")
+        del left["cumulative"]
+    if left.get("correction") == "none":
+        parts.append("not corrected")
+        del left["correction"]
+    if "spread" in left:
+        of = left.pop("spread")
+        count = left.pop(str(of), None)
+        parts.append(f"standard deviation over {extra_value(count) + ' ' if count else ''}{of}")
+    for key, value in left.items():
+        pattern = VARIANTS.get(key, plain(key) + ": {}")
+        parts.append(pattern.format(extra_value(value)))
+    return ", ".join(parts)
+
+
+def hover_text(record: Record) -> list[str]:
+    """Lines about one record for a tooltip."""
+    where = [plain(record.estimator), plain(record.target), plain(record.split), variant(record.extra)]
+    lines = [metric_name(record.metric), " · ".join(part for part in where if part)]
+    lines.append(f"{value_text(record)}  {interval_text(record)}".rstrip())
+    if record.coverage is not None:
+        lines.append(f"coverage {number(record.coverage)}")
+    if record.chance is not None:
+        lines.append(f"chance {figure_text(record.metric, record.chance)}")
+    if record.ceiling is not None:
+        lines.append(f"ceiling of a bag {figure_text(record.metric, record.ceiling)}")
+    if record.n_scenes is not None:
+        lines.append(f"{record.n_scenes:,} scenes")
+    return [line for line in lines if line]

@@ -1,0 +1,183 @@
+"""A made-up run directory with every kind of record: the story of the paper, without any model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bindscope.results import Record, Results
+
+ADJECTIVES = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "brown", "gray", "black")
+NOUNS = ("circle", "square", "triangle", "star", "heart", "spiral", "sphere", "cylinder", "cone", "pyramid")
+LEVELS = {"n_scenes": 9900, "n_objects": 100, "seed": 0}
+
+
+def record(analysis: str, metric: str, value: float | None, half: float | None = None, **columns: Any) -> Record:
+    """A record with an interval of half a width around its value."""
+    if half is not None and value is not None:
+        columns = {"ci_low": value - half, "ci_high": value + half, **columns}
+    return Record(analysis, metric, value, **{**LEVELS, **columns})
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """A config.json as `diagnose` writes it."""
+    made: dict[str, Any] = {
+        "schema_version": 1,
+        "bindscope": "0.1.0",
+        "hash": "0123456789ab",
+        "command": "bindscope diagnose st:some/encoder --data text:10x10",
+        "model": "st:some/encoder",
+        "data": "text:10x10",
+        "modality": "text",
+        "seed": 0,
+        "options": {"sample": None, "prompt": "a photo of {}", "batch_size": 64},
+        "versions": {"python": "3.11.9", "numpy": "2.1.0"},
+        "fidelity": {"architecture": "BertModel", "pooling": "mean", "eval": True, "padding": {"side": "right", "to": 128}},
+        "space": [{"name": "adjective", "values": list(ADJECTIVES)}, {"name": "noun", "values": list(NOUNS)}],
+        "examples": ["a red circle and a blue square", "a blue square and a red circle"],
+        "created": "2026-05-01T12:00:00+00:00",
+    }
+    return {**made, **changes}
+
+
+def recognition_records(names: Iterable[str] = ("adjective", "noun")) -> list[Record]:
+    """The paradox: the model's own queries find concepts only, a probe finds the objects."""
+    out: list[Record] = []
+    levels = {"zero_shot": ("all", 0.981, 0.189, 0.012), "probe": ("held_out", 1.0, 0.948, 0.941)}
+    for estimator, (split, concepts, objects, unshared) in levels.items():
+        words = {"estimator": estimator, "split": split}
+        out += [
+            record("recognition", "concept_recognition", concepts, 0.006, target="mean", chance=0.03, n_ties=0, **words),
+            record("recognition", "concept_recognition", concepts - 0.02, 0.01, target="joint", chance=0.001, n_ties=2, **words),
+            *(
+                record("recognition", "concept_recognition", concepts - 0.004 * k, 0.008, target=name, chance=0.031, n_ties=k, **words)
+                for k, name in enumerate(names)
+            ),
+            record("recognition", "concept_recognition", concepts, 0.007, target="mean", chance=0.0222, extra={"scenes": "unshared"}, **words),
+            record("recognition", "object_recognition", objects, 0.021, target="all", chance=0.000202, ceiling=0.591, n_ties=7, **words),
+            record(
+                "recognition", "object_recognition", unshared, 0.0107, target="unshared", chance=0.000202, ceiling=0.5, n_ties=3,
+                **{**words, "n_scenes": 8100},
+            ),
+        ]  # fmt: skip
+    for metric, target, moved in (("concept_recognition", "mean", 0.97), ("object_recognition", "all", 0.231)):
+        words = {"estimator": "zero_shot", "split": "all", "target": target}
+        out.append(record("recognition", metric, moved, 0.013, extra={"vectors": "centred"}, **words))
+        out.append(record("recognition", metric, moved / 2, 0.017, extra={"objects": 3}, **words))
+        spread = {"spread": "splits", "splits": 3}
+        out.append(record("recognition", metric, 0.00451, estimator="probe", split="held_out", target=target, extra=spread))
+    words = {"estimator": "probe", "split": "held_out", "target": "all"}
+    return [*out, record("recognition", "object_recognition", 0.957, 0.014, extra={"split_by": "row"}, **words)]
+
+
+def geometry_records() -> list[Record]:
+    """Levels I and II by every estimator."""
+    out: list[Record] = []
+    fits = {"avg": 0.931, "avg+pos": 0.937, "single": 0.62, "ols": 0.944, "ols+pos": 0.950}
+    for estimator, fit in fits.items():
+        for level, loss in (("level1", 0.0), ("level2", 0.0101)):
+            for split, drop in (("in_sample", 0.0), ("held_out", 0.0031)):
+                words = {"estimator": estimator, "target": level, "split": split}
+                value = fit - loss - drop
+                out += [
+                    record("geometry", "r2", value, 0.0041, **words),
+                    record("geometry", "retrieval_top1", value - 0.1, 0.02, chance=0.0002, **words),
+                    record("geometry", "joint_probing", 0.999 - drop, 0.0007, chance=0.001, **words),
+                    record("geometry", "concept_recognition", 0.9995, 0.0004, chance=0.03, **words),
+                    record("geometry", "object_recognition", 0.71 - 40 * loss - drop, 0.033, chance=0.0002, ceiling=0.59, **words),
+                ]
+        out.append(record("geometry", "r2", 0.983, 0.006, estimator=estimator, target="level2_objects", split="in_sample"))
+    words = {"target": "level1", "split": "in_sample"}
+    out.append(record("geometry", "r2", 0.901, 0.007, estimator="single", extra={"scale": 0.64}, **words))
+    out.append(record("geometry", "r2", 0.9503, 0.004, estimator="ols+pos", extra={"vectors": "unit"}, **words))
+    return [*out, record("geometry", "r2", -0.24, 0.05, estimator="ols+pos", extra={"vectors": "raw"}, **words)]
+
+
+def variance_records() -> list[Record]:
+    """Nested shares, corrected and not, and added up."""
+    shares = {"concepts": 0.9337, "slot": 0.0052, "interaction": 0.0108, "cross_object": 0.0466, "residual": 0.0037}
+    out: list[Record] = []
+    total = 0.0
+    for name, share in shares.items():
+        words = {"estimator": "ols", "target": name, "split": "in_sample"}
+        total += share
+        out += [
+            record("variance", "share", share, 0.09 * share + 0.0003, **words),
+            record("variance", "share", share + 0.0002, 0.09 * share, extra={"correction": "none"}, **words),
+            record("variance", "share", total, 0.003, extra={"correction": "none", "cumulative": True}, **words),
+        ]
+    p = record("variance", "p_value", 0.005, estimator="freedman_lane", target="interaction", split="in_sample")
+    return [*out, p]
+
+
+def audit_records() -> list[Record]:
+    """What the table alone says."""
+    out = [
+        record("audit", "n_scenes", 9900.0),
+        record("audit", "n_objects", 100.0),
+        record("audit", "cells_present", 100.0, target="objects"),
+        record("audit", "cells_missing", 0.0, target="objects"),
+        record("audit", "cells_present", 9900.0, target="scenes"),
+        record("audit", "cells_missing", 100.0, target="scenes"),
+        record("audit", "design_rank", 100.0, target="objects", extra={"columns": 101}),
+        record("audit", "design_rank", 19.0, target="concepts", extra={"columns": 21}),
+        record("audit", "chance", 0.0311, target="mean"),
+        record("audit", "chance", 0.000202, target="objects"),
+        record("audit", "ceiling", 0.591, target="all"),
+        record("audit", "ceiling", 0.5, target="unshared"),
+        record("audit", "ceiling", 0.591, target="all", extra={"additive_ties_wrong": 0.182, "additive_ties_random": 0.318}),
+        record("audit", "ambiguous_scenes", 8100.0),
+        record("audit", "scenes_needed", 153_659.0, extra={"width": 0.01}),
+        record("audit", "scenes_needed", 38_415.0, extra={"width": 0.02}),
+    ]
+    for step in range(1, 10):
+        coverage = step / 10
+        for estimator, unseen in (("connected", 0.0), ("random", max(0.0, 0.61 - 0.2 * step))):
+            words = {"coverage": coverage, "estimator": estimator}
+            out += [
+                record("audit", "unseen_share", unseen, **words),
+                record("audit", "identified", float(estimator == "connected" and step > 1 or step > 3), **words),
+                record("audit", "closed_scenes", round(8100 * (1 - coverage) ** 4), **words),
+            ]
+    return out
+
+
+def later_records() -> list[Record]:
+    """Analyses that have no section of their own yet."""
+    out = [
+        record("removal", "object_recognition", 0.92, 0.03, estimator="subtract", target="concepts", chance=0.0002),
+        record("removal", "cross_entropy_gain", None, target="objects", estimator="leace"),
+        record("editing", "retrieval_top1", 0.884, 0.02, estimator="avg", target="level1"),
+        record("codelength", "bits_per_scene", 12345.6, 78.0, estimator="additive"),
+        record("crossmodal", "swap_accuracy", 0.512, 0.04, chance=0.5),
+        record("alignment", "r2", 0.333, 0.05, target="interaction"),
+        record("training", "r2", 0.777, None, target="train"),
+    ]
+    for learner in ("additive", "mlp:256", "xgboost"):
+        for step in range(1, 10, 2):
+            value = 0.1 + 0.07 * step if learner == "xgboost" else 0.93
+            words = {"estimator": learner, "coverage": step / 10, "split": "test"}
+            out.append(record("complexity", "r2", value, 0.02, **words))
+    return out
+
+
+def every_record() -> list[Record]:
+    """All of them."""
+    return [
+        *recognition_records(),
+        *geometry_records(),
+        *variance_records(),
+        *later_records(),
+        *audit_records(),
+    ]
+
+
+def write_run(directory: Path, records: Iterable[Record] | None = None, **changes: Any) -> Path:
+    """A run directory with config.json and results.parquet."""
+    directory.mkdir(parents=True, exist_ok=True)
+    made: Mapping[str, Any] = config(**changes)
+    (directory / "config.json").write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+    Results(every_record() if records is None else records).write(directory)
+    return directory
