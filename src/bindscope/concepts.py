@@ -6,6 +6,7 @@ concept runs fastest. Sec. 3 of arXiv 2605.31503.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +43,7 @@ class Concept:
         bad = [value for value in self.values if not isinstance(value, str) or not value.strip()]
         if bad:
             raise TableError(f"concept {self.name!r}: values must be non-empty text, got {bad[0]!r}; quote it if it is")
-        twice = sorted({value for value in self.values if self.values.count(value) > 1})
+        twice = sorted(value for value, times in Counter(self.values).items() if times > 1)
         if twice:
             raise TableError(f"concept {self.name!r}: value {twice[0]!r} stands twice; values must differ")
 
