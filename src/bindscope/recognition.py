@@ -19,6 +19,7 @@ from bindscope.scenes import BoolArray, FloatArray, SceneTable
 
 TIE = 1e-9  # relative to the largest score of a scene: closer scores differ by rounding only
 _CELLS = 4_000_000
+_ROUNDING = 1e-5  # of |vector| |weights|: far above what single precision loses
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,30 +38,50 @@ def recognise(scores: NDArray[np.floating], members: IntArray) -> Recognised:
     >>> recognise(np.array([[0.9, 0.8, 0.1], [0.9, 0.1, 0.9]]), np.array([[0, 1], [0, 1]])).right.tolist()
     [True, False]
     """
+    gap, scale = _gaps(scores, members)
+    tied = np.abs(gap) <= TIE * scale
+    return Recognised((gap > 0) & ~tied, tied)
+
+
+def _gaps(scores: NDArray[np.floating], members: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Lowest present minus highest other score of each scene (infinite without others), and its largest score."""
     here = _mask(members, scores.shape[1])
     lowest = np.where(here, scores, np.inf).min(axis=1)
     highest = np.where(here, -np.inf, scores).max(axis=1)
-    scale = np.abs(scores).max(axis=1)
-    gap = np.where(np.isneginf(highest), np.inf, lowest - highest)
-    tied = np.abs(gap) <= TIE * scale
-    return Recognised((gap > 0) & ~tied, tied)
+    return np.where(np.isneginf(highest), np.inf, lowest - highest), np.abs(scores).max(axis=1)
 
 
 def recognise_linear(
     vectors: NDArray[np.floating], weights: NDArray[np.floating], bias: NDArray[np.floating] | None, members: IntArray
 ) -> Recognised:
-    """The same for scores vectors `[n, d]` @ weights `[d, K]` + bias `[K]`, a block of rows at a time."""
+    """The same for scores vectors `[n, d]` @ weights `[d, K]` + bias `[K]`, a block of rows at a time. O(n d K).
+
+    Scored in single precision first; where the decision is closer than its rounding, again in double precision.
+    """
     step = max(1, _CELLS // max(weights.shape))
     exact = np.asarray(weights, dtype=np.float64)
-    offset = 0.0 if bias is None else np.asarray(bias, dtype=np.float64)
-    parts = [
-        recognise(np.asarray(vectors[i : i + step], dtype=np.float64) @ exact + offset, members[i : i + step])
-        for i in range(0, len(vectors), step)
-    ]
-    return Recognised(
-        np.concatenate([part.right for part in parts] or [np.zeros(0, dtype=bool)]),
-        np.concatenate([part.tied for part in parts] or [np.zeros(0, dtype=bool)]),
-    )
+    offset = np.zeros(exact.shape[1]) if bias is None else np.asarray(bias, dtype=np.float64)
+    right, tied = np.zeros(len(vectors), dtype=bool), np.zeros(len(vectors), dtype=bool)
+    for start in range(0, len(vectors), step):
+        block, theirs = vectors[start : start + step], members[start : start + step]
+        gap = _single_precision_gaps(block, exact, offset, theirs)
+        right[start : start + step] = gap > 0
+        close = np.flatnonzero(np.isnan(gap))
+        if len(close):
+            again = recognise(np.asarray(block[close], dtype=np.float64) @ exact + offset, theirs[close])
+            right[start + close], tied[start + close] = again.right, again.tied
+    return Recognised(right, tied)
+
+
+def _single_precision_gaps(
+    block: NDArray[np.floating], weights: FloatArray, bias: FloatArray, members: IntArray
+) -> FloatArray:
+    """Gaps of each scene `[n]`, NaN where rounding could turn them."""
+    single = np.asarray(block, dtype=np.float32)
+    gap, _ = _gaps(single @ weights.astype(np.float32) + bias.astype(np.float32), members)
+    reach = np.linalg.norm(single, axis=1) * np.linalg.norm(weights, axis=0).max(initial=0.0)
+    doubt = _ROUNDING * (reach + np.abs(bias).max(initial=0.0))
+    return np.where(np.abs(gap) > doubt, gap, np.nan)
 
 
 def recognise_by_cosine(vectors: NDArray[np.floating], queries: NDArray[np.floating], members: IntArray) -> Recognised:

@@ -11,13 +11,14 @@ from bindscope.concepts import ConceptSpace
 from bindscope.errors import InputError, TableError
 from bindscope.geometry import (
     AdditiveModel,
+    Gallery,
     fit_additive,
     fit_single,
     level2_objects,
     reconstruct,
     reconstruct_held_out,
     reconstruct_single,
-    retrieval_hits,
+    retrieve,
 )
 from bindscope.geometry.levels import best_scale
 from bindscope.probes import fit_probes
@@ -194,7 +195,7 @@ def test_retrieval_agrees_with_a_plain_loop(estimator: str, level: str, dimensio
         guesses[rebuilt.owner == fold] = model(table)[rebuilt.owner == fold]
     ids = table.scene_ids if "pos" in estimator else table.multiset_ids
     expected = naive_hits(vectors.astype(np.float64), guesses, ids)
-    got = retrieval_hits(vectors, rebuilt, np.arange(len(table)))
+    got = retrieve(Gallery.of(vectors, table), rebuilt, np.arange(len(table))).right
     assert (got == expected).all()
     assert expected.any()
 
@@ -203,8 +204,9 @@ def test_a_tie_with_another_scene_is_a_miss() -> None:
     table = scenes((2, 2))
     first, second = np.eye(8)[:2], np.eye(8)[2:4]
     bag = first[table.values[:, :, 0]].sum(axis=1) + second[table.values[:, :, 1]].sum(axis=1)
-    hits = retrieval_hits(bag, reconstruct(bag, table, "ols", "level1"), np.arange(len(table)))
-    assert (hits == ~table.unshared).all()  # unshared scenes have a swapped twin with the very same embedding
+    found = retrieve(Gallery.of(bag, table), reconstruct(bag, table, "ols", "level1"), np.arange(len(table)))
+    assert (found.tied == table.unshared).all()
+    assert (found.right == ~table.unshared).all()  # unshared scenes have a swapped twin with the very same embedding
 
 
 def test_probes_read_reconstructions_as_they_read_the_predicted_vectors() -> None:

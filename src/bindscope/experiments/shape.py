@@ -11,6 +11,7 @@ from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
 from bindscope.geometry import (
     LEVELS,
+    Gallery,
     Reconstruction,
     VarianceShares,
     interaction_null,
@@ -18,7 +19,7 @@ from bindscope.geometry import (
     reconstruct,
     reconstruct_held_out,
     reconstruct_single,
-    retrieval_hits,
+    retrieve,
     variance_shares,
 )
 from bindscope.geometry.levels import Level, best_scale
@@ -31,6 +32,7 @@ from bindscope.scenes import BoolArray, SceneTable
 from bindscope.uncertainty import Interval, ObjectBootstrap, p_value
 
 FITTED = ("avg", "avg+pos", "ols", "ols+pos")
+AVERAGES = ("avg", "avg+pos")  # their retrieval is scored in sample only
 FOLDS = 5
 NULL_DRAWS = 199
 NULL_DRAWS_LARGE = 99
@@ -48,6 +50,7 @@ class GeometryMaker:
         self.probes, self.rows = probes, rows
         self.bootstrap = ObjectBootstrap.of(table, seed)
         self.sample = sampled_rows(len(table), seed)
+        self.gallery = Gallery.of(vectors, table)
 
     def records(self, singles: tuple[Vectors, SceneTable] | None) -> list[Record]:
         """All levels and estimators, in sample and held out, and the sensitivity to centring and length."""
@@ -72,16 +75,21 @@ class GeometryMaker:
         """R^2, retrieval and probing of one reconstruction."""
         error, total = rebuilt.errors(self.vectors)
         out = [self.r2_record(error, total, estimator, level, split, self.bootstrap)]
-        hits = np.zeros(len(self.table))
-        hits[self.sample] = retrieval_hits(self.vectors, rebuilt, self.sample)
-        asked = np.zeros(len(self.table))
-        asked[self.sample] = 1.0
-        ids = self.table.scene_ids if "pos" in estimator else self.table.multiset_ids
-        chance = float(np.bincount(ids)[ids].mean() / len(ids))
-        out.append(self.mean_record("retrieval_top1", hits, asked, estimator, level, split, chance=chance))
+        if split == "in_sample" or estimator not in AVERAGES:
+            out.append(self.retrieval(rebuilt, estimator, level, split))
         if self.probes is not None and self.rows is not None:
             out += self.probing(rebuilt, self.probes, self.rows, estimator, level, split)
         return out
+
+    def retrieval(self, rebuilt: Reconstruction, estimator: str, level: str, split: str) -> Record:
+        """Share of the reconstructions whose nearest real embedding shows the same scene."""
+        hits, asked = np.zeros(len(self.table)), np.zeros(len(self.table))
+        found = retrieve(self.gallery, rebuilt, self.sample)
+        hits[self.sample], asked[self.sample] = found.right, 1.0
+        ids = self.table.scene_ids if "pos" in estimator else self.table.multiset_ids
+        chance = float(np.bincount(ids)[ids].mean() / len(ids))
+        ties = int(found.tied.sum())
+        return self.mean_record("retrieval_top1", hits, asked, estimator, level, split, chance=chance, n_ties=ties)
 
     def probing(
         self, rebuilt: Reconstruction, probes: ProbeSet, rows: BoolArray, estimator: str, level: str, split: str
@@ -164,7 +172,7 @@ class GeometryMaker:
         return self.record("r2", value, bootstrap.r2(error, total), estimator, target, split, len(error), extra=extra)
 
     def mean_record(
-        self, metric: str, right: Vectors, rows: Vectors, estimator: str, target: str, split: str, **levels: float
+        self, metric: str, right: Vectors, rows: Vectors, estimator: str, target: str, split: str, **levels: Any
     ) -> Record:
         """A mean over the rows of a mask with its interval."""
         count = int(np.asarray(rows).sum())
@@ -183,6 +191,7 @@ class GeometryMaker:
         n_scenes: int,
         chance: float | None = None,
         ceiling: float | None = None,
+        n_ties: int | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> Record:
         """One geometry record."""
@@ -199,6 +208,7 @@ class GeometryMaker:
             ceiling=ceiling,
             n_scenes=n_scenes,
             n_objects=self.table.n_objects,
+            n_ties=n_ties,
             seed=self.seed,
             extra=extra or {},
         )

@@ -12,13 +12,14 @@ from bindscope.geometry.levels import (
     reconstruct_held_out,
     reconstruct_single,
 )
-from bindscope.geometry.retrieval import retrieval_hits
+from bindscope.geometry.retrieval import Gallery, retrieve
 from bindscope.geometry.variance import VarianceShares, interaction_null, variance_shares
 
 __all__ = [
     "ESTIMATORS",
     "LEVELS",
     "AdditiveModel",
+    "Gallery",
     "Reconstruction",
     "VarianceShares",
     "fit_additive",
@@ -28,6 +29,6 @@ __all__ = [
     "reconstruct",
     "reconstruct_held_out",
     "reconstruct_single",
-    "retrieval_hits",
+    "retrieve",
     "variance_shares",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
@@ -9,7 +11,8 @@ from scipy import linalg
 from bindscope.concepts import IntArray
 from bindscope.design import Vectors
 from bindscope.geometry.levels import AdditiveModel, Reconstruction
-from bindscope.scenes import BoolArray, FloatArray
+from bindscope.recognition import Recognised
+from bindscope.scenes import FloatArray, SceneTable
 
 MAX_GALLERY = 20_000  # above this many rows a seeded sample of the queries is scored
 SAMPLED_QUERIES = 2_000
@@ -24,63 +27,91 @@ def sampled_rows(n_rows: int, seed: int) -> IntArray:
     return np.sort(np.random.default_rng([seed, 53]).choice(n_rows, SAMPLED_QUERIES, replace=False))
 
 
-def retrieval_hits(vectors: Vectors, rebuilt: Reconstruction, rows: IntArray) -> BoolArray:
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """All real embeddings of a table at unit length, rows of one scene (and of one set of objects) side by side.
+
+    unit `[n, d]` single precision; scenes, multisets `[n]`: which scene, and which objects in any order, a row shows.
+    """
+
+    unit: NDArray[np.float32]
+    scenes: IntArray
+    multisets: IntArray
+
+    @classmethod
+    def of(cls, vectors: Vectors, table: SceneTable) -> Gallery:
+        """Normalise and order the embeddings of a table once; a zero vector stays zero."""
+        order = np.lexsort((table.scene_ids, table.multiset_ids))
+        length = np.linalg.norm(vectors, axis=1)[order]
+        unit = np.asarray(vectors[order], dtype=np.float32)
+        unit /= np.where(length > 0, length, 1.0).astype(np.float32)[:, None]
+        return cls(unit, table.scene_ids[order], table.multiset_ids[order])
+
+    def runs(self, by_slot: bool) -> tuple[IntArray, IntArray]:
+        """First row and end of each scene (or multiset) in the ordered rows, by its number."""
+        ids = self.scenes if by_slot else self.multisets
+        starts = np.r_[0, np.flatnonzero(np.diff(ids)) + 1]
+        first, end = (np.zeros(int(ids.max()) + 1, dtype=np.int64) for _ in range(2))
+        first[ids[starts]], end[ids[starts]] = starts, np.r_[starts[1:], len(ids)]
+        return first, end
+
+
+def retrieve(gallery: Gallery, rebuilt: Reconstruction, rows: IntArray) -> Recognised:
     """For each of the rows: is the nearest real embedding (raw cosine, all rows are the gallery) one of the same scene?
 
     The same scene up to the order of objects for models without slots. A tie with another scene is a miss. Equal
-    reconstructions are scored once, in the span of the model's components: O(distinct * n * min(d, components)).
+    reconstructions are scored once, in the span of the model's components where that is smaller:
+    O(distinct * n * min(d, components)).
     """
-    length = np.linalg.norm(vectors, axis=1)
-    unit = np.asarray(vectors / np.where(length > 0, length, 1.0)[:, None], dtype=np.float32)
-    hits = np.zeros(len(rows), dtype=bool)
+    gaps = np.zeros(len(rows))
     for number, model in enumerate(rebuilt.models):
         here = np.flatnonzero(rebuilt.owner[rows] == number)
         if len(here):
-            hits[here] = _hits_of_model(unit, rebuilt, model, rows[here])
-    return hits
+            gaps[here] = _gaps_of_model(gallery, rebuilt, model, rows[here])
+    return Recognised(gaps > _TIE, np.abs(gaps) <= _TIE)
 
 
-def _hits_of_model(unit: NDArray[np.float32], rebuilt: Reconstruction, model: AdditiveModel, rows: IntArray) -> BoolArray:
+def _gaps_of_model(gallery: Gallery, rebuilt: Reconstruction, model: AdditiveModel, rows: IntArray) -> FloatArray:
     table = rebuilt.table
     ids = table.scene_ids if model.by_slot else table.multiset_ids
     _, first, back = np.unique(ids[rows], return_index=True, return_inverse=True)
     chosen = rows[first]
     design = model.design(table.take(chosen))
-    basis = _span(model)
+    basis = _span(model, len(chosen))
     if basis is None:
-        guesses, gallery = design @ model.coefficients + model.mean, unit
+        guesses, unit = design @ model.coefficients + model.mean, gallery.unit
     else:
         guesses = design @ (model.coefficients @ basis) + model.mean @ basis
-        gallery = unit @ basis.astype(np.float32)
-    guesses = guesses / np.maximum(np.linalg.norm(guesses, axis=1, keepdims=True), 1e-300)
-    return nearest_is_own(guesses.astype(np.float32), gallery, ids, ids[chosen])[back]
+        unit = gallery.unit @ basis.astype(np.float32)
+    length = np.maximum(np.linalg.norm(guesses, axis=1, keepdims=True), 1e-300)
+    first_row, end = gallery.runs(model.by_slot)
+    own = ids[chosen]
+    return own_minus_others((guesses / length).astype(np.float32), unit, first_row[own], end[own])[back]
 
 
-def nearest_is_own(
-    queries: NDArray[np.float32], gallery: NDArray[np.float32], gallery_ids: IntArray, own_ids: IntArray
-) -> BoolArray:
-    """Is the largest product of each query `[q, r]` with the gallery `[n, r]` at a row of its own id, alone at the top?"""
-    order = np.argsort(gallery_ids, kind="stable")
-    ordered = gallery_ids[order]
-    gallery = gallery[order].T
-    low, high = np.searchsorted(ordered, own_ids, "left"), np.searchsorted(ordered, own_ids, "right")
-    hits = np.zeros(len(queries), dtype=bool)
-    step = max(1, _CELLS // max(len(ordered), 1))
+def own_minus_others(
+    queries: NDArray[np.float32], gallery: NDArray[np.float32], first: IntArray, end: IntArray
+) -> FloatArray:
+    """Largest product of query i `[q, r]` with its own rows first[i]..end[i] of the gallery `[n, r]`, minus that with others."""
+    gaps = np.zeros(len(queries))
+    step = max(1, _CELLS // max(len(gallery), 1))
     for start in range(0, len(queries), step):
-        scores = queries[start : start + step] @ gallery
+        scores = queries[start : start + step] @ gallery.T
         for i, row in enumerate(scores, start):
-            own = row[low[i] : high[i]].max(initial=-np.inf)
-            row[low[i] : high[i]] = -np.inf
-            hits[i] = own > row.max(initial=-np.inf) + _TIE
-    return hits
+            own = row[first[i] : end[i]].max()
+            row[first[i] : end[i]] = -np.inf
+            gaps[i] = own - row.max()
+    return gaps
 
 
-def _span(model: AdditiveModel) -> FloatArray | None:
-    """Orthonormal basis `[d, r]` of all reconstructions of the model; None where it would not be smaller than d."""
+def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:
+    """Orthonormal basis `[d, r]` of all reconstructions of the model; None where turning the gallery would not pay."""
     rows = np.concatenate([model.mean[None], model.coefficients])
-    if len(rows) >= 0.8 * rows.shape[1]:
-        values, axes = linalg.eigh(rows.T @ rows)
-        keep = values > 1e-14 * values[-1]
-        return np.asarray(axes[:, keep]) if keep.sum() < 0.8 * rows.shape[1] else None
-    basis, _ = linalg.qr(rows.T, mode="economic")
-    return np.asarray(basis)
+    dimensions = rows.shape[1]
+    pays = 0.8 * dimensions * n_queries / (dimensions + n_queries)
+    if len(rows) < min(pays, dimensions):
+        basis, _ = linalg.qr(rows.T, mode="economic")
+        return np.asarray(basis)
+    values, axes = linalg.eigh(rows.T @ rows)
+    keep = values > 1e-14 * values[-1]
+    return np.asarray(axes[:, keep]) if keep.sum() < pays else None

@@ -9,25 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
+from scipy import linalg, sparse
 
 from bindscope.concepts import IntArray
 from bindscope.design import (
     LeastSquares,
     Vectors,
-    centre,
     concept_design,
     cross_products,
     fit,
+    gram,
     object_design,
     pair_design,
-    squared_errors,
+    solve,
 )
 from bindscope.errors import TableError
 from bindscope.scenes import FloatArray, SceneTable
 from bindscope.uncertainty import permuted_scenes
 
 STEPS = ("concepts", "slot", "interaction", "cross_object")
+NULL_COMPONENTS = 64
+NEGLIGIBLE = 1e-8  # of the variance: what is left below this is rounding
 _ROWS = 16_384
 
 
@@ -87,15 +90,14 @@ def variance_shares(vectors: Vectors, table: SceneTable) -> VarianceShares:
 
     Raises TableError where the embeddings do not vary.
     """
-    centred, _ = centre(vectors)
-    start = (centred**2).sum(axis=1)
-    scale = float(np.einsum("nd,nd->", np.asarray(vectors), np.asarray(vectors), dtype=np.float64))
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    start, scale = _squares(vectors, mean)
     if start.sum() <= 1e-12 * scale:
         raise TableError("the embeddings do not vary; there is no variance to share out")
     errors, ranks = [start], [1]
     for design in nested_designs(table):
-        fitted = fit(design, centred)
-        errors.append(_errors(centred, design, fitted))
+        fitted = _fit_centred(design, vectors, mean)
+        errors.append(_errors(vectors, mean, design, fitted))
         ranks.append(max(fitted.rank, ranks[-1]))
     return VarianceShares(np.array(errors), tuple(ranks), _within(vectors, table))
 
@@ -115,37 +117,71 @@ def interaction_null(vectors: Vectors, table: SceneTable, draws: int, seed: int 
     """Sum of squares of the interaction, observed and `[draws]` under a Freedman-Lane null of no interaction.
 
     The residuals of the fit by concepts x slot are permuted, whole scenes with their replicates, among scenes of as many
-    objects. Conservative where pairs of objects matter. One pass over the rows a draw.
+    objects. The sum is over the 64 leading principal axes of the residuals (a permutation leaves them as they are, so the
+    level of the test holds); below 1e-8 of the variance it counts as zero. Conservative where pairs of objects matter. One
+    pass over the rows a draw.
     """
     reduced, full = concept_design(table, by_slot=True), object_design(table, by_slot=True)
-    centred, _ = centre(vectors)
-    small, large = fit(reduced, centred), fit(full, centred)
-    residual = np.empty(centred.shape, dtype=np.float32)
-    for start in range(0, len(centred), _ROWS):
-        some = slice(start, start + _ROWS)
-        residual[some] = centred[some] - small(reduced[some])
-    del centred
-    into_small = np.asarray((full.T @ reduced).toarray())  # the two fits share one pass: reduced columns are sums of full ones
-    collect = np.linalg.lstsq(np.asarray((full.T @ full).toarray()), into_small, rcond=None)[0]
+    small, large = fit(reduced, vectors), solve(gram(full), np.zeros((full.shape[1], 1)))
+    residual = _leading(_residuals(vectors, reduced, small), NULL_COMPONENTS)
+    # columns of the reduced design are sums of columns of the full one, so both fits share one pass over the rows
+    merge = np.linalg.lstsq(gram(full), np.asarray((full.T @ reduced).toarray()), rcond=None)[0].T
     rng = np.random.default_rng([seed, 61])
-    whole = full.T.tocsr().astype(np.float32)
+    collect = full.T.tocsr().astype(np.float32)
 
-    def statistic(order: IntArray | None) -> float:
-        moved = whole if order is None else whole[:, np.argsort(order)]
-        sums = np.asarray(moved @ residual, dtype=np.float64)
-        fewer = collect.T @ sums
-        return float((sums * (large.inverse @ sums)).sum() - (fewer * (small.inverse @ fewer)).sum())
+    least = NEGLIGIBLE * float(_squares(vectors, np.mean(vectors, axis=0, dtype=np.float64))[0].sum())
+
+    def statistic(order: IntArray) -> float:
+        sums = np.asarray(collect @ residual[order], dtype=np.float64)
+        fewer = merge @ sums
+        value = float((sums * (large.inverse @ sums)).sum() - (fewer * (small.inverse @ fewer)).sum())
+        return value if value > least else 0.0
 
     null = np.array([statistic(permuted_scenes(table, rng)) for _ in range(draws)])
-    return statistic(None), null
+    return statistic(np.arange(len(table))), null
 
 
-def _errors(centred: FloatArray, design: sparse.csr_matrix, fitted: LeastSquares) -> FloatArray:
-    parts = [
-        squared_errors(centred[start : start + _ROWS], fitted(design[start : start + _ROWS]))
-        for start in range(0, len(centred), _ROWS)
-    ]
-    return np.concatenate(parts)
+def _residuals(vectors: Vectors, design: sparse.csr_matrix, fitted: LeastSquares) -> NDArray[np.float32]:
+    out = np.empty(vectors.shape, dtype=np.float32)
+    for start in range(0, len(out), _ROWS):
+        some = slice(start, start + _ROWS)
+        out[some] = vectors[some] - fitted(design[some])
+    return out
+
+
+def _leading(residual: NDArray[np.float32], components: int) -> NDArray[np.float32]:
+    """Rows in their leading principal axes."""
+    if residual.shape[1] <= components:
+        return residual
+    _, axes = linalg.eigh(np.asarray(residual.T @ residual, dtype=np.float64))
+    return np.asarray(residual @ axes[:, -components:].astype(np.float32))
+
+
+def _fit_centred(design: sparse.csr_matrix, vectors: Vectors, mean: FloatArray) -> LeastSquares:
+    """Least squares of the centred vectors, which are never stored."""
+    total = np.asarray(design.sum(axis=0)).ravel()
+    return solve(gram(design), cross_products(design, vectors) - np.outer(total, mean))
+
+
+def _squares(vectors: Vectors, mean: FloatArray) -> tuple[FloatArray, float]:
+    """Squared distance of each row to the mean, `[n]`, and the sum of all squares."""
+    out, scale = np.empty(len(vectors)), 0.0
+    for start in range(0, len(vectors), _ROWS):
+        block = np.asarray(vectors[start : start + _ROWS], dtype=np.float64)
+        scale += float((block**2).sum())
+        out[start : start + _ROWS] = ((block - mean) ** 2).sum(axis=1)
+    return out, scale
+
+
+def _errors(vectors: Vectors, mean: FloatArray, design: sparse.csr_matrix, fitted: LeastSquares) -> FloatArray:
+    """Squared error of each row, `[n]`, a block of rows at a time."""
+    out = np.empty(len(vectors))
+    for start in range(0, len(vectors), _ROWS):
+        some = slice(start, start + _ROWS)
+        away = np.asarray(vectors[some], dtype=np.float64) - mean
+        away -= fitted(design[some])
+        out[some] = np.einsum("nd,nd->n", away, away)
+    return out
 
 
 def _within(vectors: Vectors, table: SceneTable) -> tuple[float, int] | None:
