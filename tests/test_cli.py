@@ -60,7 +60,14 @@ def test_diagnose_writes_a_whole_run_and_ends_with_the_report(run: Run, tmp_path
     assert "BAG OF CONCEPTS" in done.out
     assert Path(done.last).name == "report.html"
     files = {file.name for file in (tmp_path / "a").iterdir()}
-    wanted = {"config.json", "embeddings.safetensors", "scenes.parquet", "results.parquet", "results.csv", "results.json"}
+    wanted = {
+        "config.json",
+        "embeddings.safetensors",
+        "scenes.parquet",
+        "results.parquet",
+        "results.csv",
+        "results.json",
+    }
     assert wanted | {"report.html"} <= files
     assert not (tmp_path / "a.partial").exists()
     config = json.loads((tmp_path / "a" / "config.json").read_text())
@@ -72,10 +79,15 @@ def test_diagnose_writes_a_whole_run_and_ends_with_the_report(run: Run, tmp_path
 
 def test_the_same_seed_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     for out in ("a", "b"):
-        assert run("diagnose", "planted:mixed?dim=32&noise=0.3", "--data", "text:3x4", "--out", out, "--seed", "5").code == 0
+        assert (
+            run("diagnose", "planted:mixed?dim=32&noise=0.3", "--data", "text:3x4", "--out", out, "--seed", "5").code
+            == 0
+        )
     for name in ("results.parquet", "results.csv", "results.json", "embeddings.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert run("diagnose", "planted:mixed?dim=32&noise=0.3", "--data", "text:3x4", "--out", "c", "--seed", "6").code == 0
+    assert (
+        run("diagnose", "planted:mixed?dim=32&noise=0.3", "--data", "text:3x4", "--out", "c", "--seed", "6").code == 0
+    )
     assert (tmp_path / "a" / "results.csv").read_bytes() != (tmp_path / "c" / "results.csv").read_bytes()
 
 
@@ -119,11 +131,7 @@ def test_embed_report_list_and_compare(run: Run, tmp_path: Path) -> None:
     listed = json.loads(run("list", "--json").out)
     assert {"models", "data", "analyses"} <= set(listed)
     rows = json.loads(run("compare", "object", "bag", "--json").out)
-    difference = next(
-        r
-        for r in rows
-        if r["extra"] and r["estimator"] == "zero_shot" and r["target"] == "unshared"
-    )
+    difference = next(r for r in rows if r["extra"] and r["estimator"] == "zero_shot" and r["target"] == "unshared")
     assert difference["value"] > 0.5
     assert difference["ci_low"] > 0
     assert difference["extra"]["tie"] is False
@@ -214,7 +222,7 @@ def test_an_unwritable_directory_is_said(run: Run, tmp_path: Path) -> None:
 def test_a_killed_run_is_resumed_without_doing_the_work_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bindscope.experiments import diagnose as job
+    import bindscope.experiments.diagnose as job
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -235,7 +243,7 @@ def test_a_killed_run_is_resumed_without_doing_the_work_again(
 
 
 def test_an_old_run_stays_until_the_new_one_is_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bindscope.experiments import diagnose as job
+    import bindscope.experiments.diagnose as job
 
     arguments = ("diagnose", "planted:object?dim=32", "--data", "text:3x3", "--out", "r")
     assert run(*arguments).code == 0

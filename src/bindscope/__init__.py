@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from bindscope.embeddings import Embeddings, embed, load_embeddings, save_embeddings
     from bindscope.encoders import Encoder, load_encoder
     from bindscope.errors import BindscopeError, BindscopeWarning, InputError
-    from bindscope.experiments import compare, diagnose, judge, selfcheck, verdict
+    from bindscope.experiments.compare import compare
+    from bindscope.experiments.diagnose import diagnose
+    from bindscope.experiments.gate import judge
+    from bindscope.experiments.selfcheck import selfcheck
+    from bindscope.experiments.verdict import verdict
     from bindscope.report import write_report
     from bindscope.results import Record, Results, read_results
     from bindscope.scenes import SceneTable
@@ -42,18 +46,18 @@ _PLACES = {
     "Record": "results",
     "Results": "results",
     "SceneTable": "scenes",
-    "compare": "experiments",
-    "diagnose": "experiments",
+    "compare": "experiments.compare",
+    "diagnose": "experiments.diagnose",
     "embed": "embeddings",
-    "judge": "experiments",
+    "judge": "experiments.gate",
     "load_dataset": "datasets",
     "load_embeddings": "embeddings",
     "load_encoder": "encoders",
     "read_labels": "datasets.labels",
     "read_results": "results",
     "save_embeddings": "embeddings",
-    "selfcheck": "experiments",
-    "verdict": "experiments",
+    "selfcheck": "experiments.selfcheck",
+    "verdict": "experiments.verdict",
     "write_labels": "datasets.labels",
     "write_report": "report",
 }

@@ -96,7 +96,8 @@ def scenes_needed(width: float, objects_per_scene: int) -> int:
     >>> scenes_needed(0.05, 2)
     6147
     """
-    return math.ceil((2 * _Z / width) ** 2 * 0.25 * 2**objects_per_scene)
+    weight: int = 2**objects_per_scene
+    return math.ceil((2 * _Z / width) ** 2 * 0.25 * weight)
 
 
 def _designs(table: SceneTable) -> dict[str, DesignRank]:

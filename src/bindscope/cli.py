@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from bindscope.errors import BindscopeError, BindscopeWarning
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bindscope.experiments import Comparison, Run
+    from bindscope.experiments.compare import Comparison
+    from bindscope.experiments.diagnose import Run
     from bindscope.results import Record, Results
 
 GATE_FAILED, BAD_INPUT, STOPPED = 1, 2, 130
@@ -44,7 +44,9 @@ Prompt = Annotated[str | None, typer.Option("--prompt", help="Text that the enco
 Sample = Annotated[int | None, typer.Option("--sample", help="Analyse this many scenes, drawn by seed.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where embeddings are cached; default: the user's cache.")]
 Data = Annotated[str, typer.Option("--data", help="text:10x10, text:FILE.yaml, labels:FILE, …; see `bindscope list`.")]
-Model = Annotated[str, typer.Argument(help="st:NAME, file:PATH, module:PKG.MOD:FACTORY, planted:KIND; see `bindscope list`.")]
+Model = Annotated[
+    str, typer.Argument(help="st:NAME, file:PATH, module:PKG.MOD:FACTORY, planted:KIND; see `bindscope list`.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -58,7 +60,9 @@ def _start(version: Annotated[bool, typer.Option("--version", help="Print the ve
 def diagnose(
     model: Model,
     data: Data,
-    analyses: Annotated[str | None, typer.Option("--analyses", help="audit,recognition,geometry,variance (all).")] = None,
+    analyses: Annotated[
+        str | None, typer.Option("--analyses", help="audit,recognition,geometry,variance (all).")
+    ] = None,
     out: Out = None,
     seed: Seed = 0,
     device: Device = None,
@@ -158,7 +162,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Differences between runs with intervals, paired on the same scenes."""
-    from bindscope.experiments import compare as compare_runs
+    from bindscope.experiments.compare import compare as compare_runs
 
     found = compare_runs(runs, seed)
     if as_json:
@@ -188,7 +192,7 @@ def list_names(as_json: Json = False) -> None:
 @app.command()
 def selfcheck(seed: Seed = 0, as_json: Json = False) -> None:
     """Run all metrics on planted worlds and print measured beside expected; exit 1 if any is off."""
-    from bindscope.experiments import selfcheck as checks
+    from bindscope.experiments.selfcheck import selfcheck as checks
 
     found = []
     table = _table("planted worlds", "world", "figure", "expected", "measured", "")
@@ -223,7 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
             raise
-        _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or give another --out", BAD_INPUT)
+        _fail(
+            f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or give another --out", BAD_INPUT
+        )
     finally:
         warnings.showwarning = shown
 
@@ -257,8 +263,8 @@ def _diagnosed(
     cache: Path | None,
     talk: bool,
 ) -> tuple[Run, Path]:
-    from bindscope.experiments import diagnose as run_diagnosis
     from bindscope.experiments.diagnose import ANALYSES
+    from bindscope.experiments.diagnose import diagnose as run_diagnosis
     from bindscope.report import write_report
 
     with _progress(talk) as say:
@@ -306,13 +312,18 @@ def _print_json(value: Any) -> None:
 
 
 def _run_json(run: Run, page: Path, gates: list[str], failed: bool) -> dict[str, Any]:
-    from bindscope.experiments import verdict
+    from bindscope.experiments.verdict import verdict
 
     said = verdict(run.results)
     return {
         "run": str(run.directory),
         "report": str(page),
-        "verdict": {"label": said.label, "sentences": said.sentences, "estimator": said.estimator, "caveats": said.caveats},
+        "verdict": {
+            "label": said.label,
+            "sentences": said.sentences,
+            "estimator": said.estimator,
+            "caveats": said.caveats,
+        },
         "gate": {"failed": failed, "conditions": gates},
         "config": dict(run.config),
         "results": json.loads(run.results.to_json()),
@@ -337,7 +348,7 @@ def _print(table: Table) -> None:
 
 
 def _print_run(run: Run) -> None:
-    from bindscope.experiments import verdict
+    from bindscope.experiments.verdict import verdict
 
     said = verdict(run.results)
     typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")

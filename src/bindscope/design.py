@@ -155,6 +155,11 @@ def centre(vectors: Vectors, rows: IntArray | BoolArray | None = None) -> tuple[
     return np.asarray(vectors, dtype=np.float64) - mean, mean
 
 
+def row_mean(vectors: Vectors) -> FloatArray:
+    """Mean of the rows `[d]`, in double precision."""
+    return np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
+
+
 def checked_vectors(vectors: Vectors, n_rows: int) -> Vectors:
     """The vectors as `[n, d]` floats; VectorsError on a wrong shape, a wrong row count, NaN or infinite numbers."""
     array = np.asarray(vectors)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import linalg, sparse
 
 from bindscope.concepts import ABSENT, IntArray
+from bindscope.design import row_mean
 from bindscope.errors import NotConvergedWarning, TableError
 from bindscope.recognition import Recognised, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
@@ -164,7 +165,7 @@ class _Frame:
 
     @classmethod
     def of(cls, vectors: Vectors) -> _Frame:
-        mean = np.mean(vectors, axis=0, dtype=np.float64)
+        mean = row_mean(vectors)
         centred = (np.asarray(vectors, dtype=np.float64) - mean).astype(np.float32)
         second = np.asarray(centred.T @ centred, dtype=np.float64) / len(centred)
         rms = np.sqrt(np.trace(second) / len(second))
@@ -215,7 +216,7 @@ def _chosen(
         chosen = _best_penalty(frame, members, n_candidates, inner, penalties, by)
     problem = frame.problem(members, n_candidates)
     weights = ridge_start(problem, max(_PATH_START, chosen))
-    for penalty in sorted((p for p in PENALTIES if _PATH_START >= p > chosen), reverse=True):  # each fit starts from a smoother one
+    for penalty in sorted((p for p in PENALTIES if _PATH_START >= p > chosen), reverse=True):
         weights = solve(problem, penalty, weights, _PATH_TOLERANCE).weights
     solution = solve(problem, chosen, weights, _TOLERANCE)
     if not solution.converged:

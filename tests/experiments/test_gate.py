@@ -51,7 +51,9 @@ def test_the_probe_is_read_where_there_is_no_zero_shot() -> None:
     assert "0.9500; probe, all" in judge(probed, "object_recognition<0.9")[0].sentence()
 
 
-@pytest.mark.parametrize("expression", ["", "object_recognition", "object_recognition=0.8", "<0.8", "a b<1", "r2<1.2.3"])
+@pytest.mark.parametrize(
+    "expression", ["", "object_recognition", "object_recognition=0.8", "<0.8", "a b<1", "r2<1.2.3"]
+)
 def test_what_is_not_understood_is_refused(expression: str) -> None:
     with pytest.raises(InputError, match=r"--fail-if"):
         parse_conditions(expression)

@@ -23,7 +23,9 @@ def table_of(sizes: tuple[int, ...], m: int = 2, keep: float = 1.0, replicates: 
     return SceneTable.build(space, np.repeat(rows, replicates, axis=0))
 
 
-@pytest.mark.parametrize(("sizes", "m", "keep"), [((4, 3), 2, 1.0), ((4, 3), 2, 0.5), ((3, 2, 2), 2, 0.6), ((3, 2), 3, 1.0)])
+@pytest.mark.parametrize(
+    ("sizes", "m", "keep"), [((4, 3), 2, 1.0), ((4, 3), 2, 0.5), ((3, 2, 2), 2, 0.6), ((3, 2), 3, 1.0)]
+)
 def test_nested_fits_agree_with_lstsq_for_any_design(sizes: tuple[int, ...], m: int, keep: float) -> None:
     table = table_of(sizes, m, keep)
     vectors = np.random.default_rng(1).normal(size=(len(table), 4))

@@ -44,7 +44,13 @@ class _Maker:
         self.found, self.seed = found, seed
 
     def __call__(
-        self, metric: str, value: float | None, target: str | None = None, *, extra: Mapping[str, Any] | None = None, **more: Any
+        self,
+        metric: str,
+        value: float | None,
+        target: str | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Record:
         table = self.found.table
         words = {"n_scenes": len(table), "n_objects": table.n_objects, "seed": self.seed, **more}
@@ -93,7 +99,7 @@ def _levels(make: _Maker, found: Audit) -> list[Record]:
 def _coverages(make: _Maker, found: Audit) -> list[Record]:
     records = []
     for one in found.coverages:
-        words = {"estimator": one.method, "coverage": one.coverage}
+        words: dict[str, Any] = {"estimator": one.method, "coverage": one.coverage}
         records += [
             make("identified", one.identified, **words),
             make("unseen_share", one.unseen_share, **words),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import bindscope
+from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.errors import InputError
 from bindscope.experiments.diagnose import of_count
@@ -17,7 +18,7 @@ from bindscope.experiments.recognise import probe_outcomes, probed, zero_shot
 from bindscope.experiments.rundir import read_config
 from bindscope.geometry import reconstruct
 from bindscope.results import Record, Results
-from bindscope.scenes import FloatArray, IntArray
+from bindscope.scenes import BoolArray, FloatArray
 from bindscope.uncertainty import ObjectBootstrap, percentile
 
 
@@ -131,9 +132,9 @@ def _figures(embeddings: Embeddings, seed: int, queries: bool) -> list[Figure]:
 
 
 def _recognition(
-    estimator: str, split: str, concepts: FloatArray, objects: FloatArray, rows: FloatArray, unshared: FloatArray
+    estimator: str, split: str, concepts: FloatArray, objects: BoolArray, rows: FloatArray, unshared: BoolArray
 ) -> list[Figure]:
-    def figure(metric: str, target: str, right: FloatArray, where: FloatArray) -> Figure:
+    def figure(metric: str, target: str, right: FloatArray | BoolArray, where: FloatArray) -> Figure:
         return Figure("recognition", metric, estimator, target, split, right * where, where)
 
     return [

@@ -118,7 +118,9 @@ def diagnose(
     return Run(writer.complete(config, results), results, config)
 
 
-def analyse(embeddings: Embeddings, settings: Settings, writer: RunWriter | None = None, say: Progress | None = None) -> list[Record]:
+def analyse(
+    embeddings: Embeddings, settings: Settings, writer: RunWriter | None = None, say: Progress | None = None
+) -> list[Record]:
     """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
     tell = say or (lambda text: None)
     jobs = _Jobs(embeddings, settings.seed)
@@ -144,7 +146,7 @@ class _Jobs:
         self._probes: tuple[ProbeSet, BoolArray] | None = None
 
     def run(self, name: str) -> list[Record]:
-        makers = {
+        makers: dict[str, Callable[[], list[Record]]] = {
             "audit": lambda: audit_records(self.whole.table, self.seed),
             "recognition": self.recognition,
             "geometry": self.geometry,

@@ -80,7 +80,9 @@ def _judged(results: Results, condition: Condition) -> GateOutcome:
     record = _record(results, condition)
     number = getattr(record, condition.field)
     if number is None:
-        raise InputError(f"--fail-if {condition.text!r}: {condition.field} of {condition.metric} is not available in this run")
+        raise InputError(
+            f"--fail-if {condition.text!r}: {condition.field} of {condition.metric} is not available in this run"
+        )
     return GateOutcome(condition, record, bool(_OPERATORS[condition.sign](number, condition.bound)))
 
 

@@ -47,7 +47,9 @@ def zero_shot(embeddings: Embeddings, centred: bool = False) -> Outcomes:
     return Outcomes(table, concepts, judged(queries.objects, table.object_codes))
 
 
-def probed(vectors: np.ndarray[Any, Any], table: SceneTable, seed: int, by: SceneUnit = "bag") -> tuple[ProbeSet, BoolArray]:
+def probed(
+    vectors: np.ndarray[Any, Any], table: SceneTable, seed: int, by: SceneUnit = "bag"
+) -> tuple[ProbeSet, BoolArray]:
     """Probes trained on 40 % of the bags, and the mask of the rows that may be scored."""
     train = split_scenes(table, TRAIN_SHARE, by, seed)
     return fit_probes(vectors, table, train, seed, inner_split=by), ~train
@@ -148,7 +150,9 @@ def recognition_records(embeddings: Embeddings, probes: ProbeSet, rows: BoolArra
     records: list[Record] = []
     if embeddings.queries is not None:
         records += outcome_records(zero_shot(embeddings), "zero_shot", "all", seed)
-        records += outcome_records(zero_shot(embeddings, centred=True), "zero_shot", "all", seed, {"vectors": "centred"})
+        records += outcome_records(
+            zero_shot(embeddings, centred=True), "zero_shot", "all", seed, {"vectors": "centred"}
+        )
     vectors, table = embeddings.vectors, embeddings.table
     records += outcome_records(probe_outcomes(probes, vectors, table, rows), "probe", "held_out", seed)
     if len(table) <= SPREAD_MAX_ROWS:
@@ -177,6 +181,8 @@ def spread_records(vectors: np.ndarray[Any, Any], table: SceneTable, probes: Pro
     extra = {"spread": "splits", "splits": SPREAD_SPLITS}
     names: Sequence[tuple[str, str]] = (("concept_recognition", "mean"), ("object_recognition", "all"))
     return [
-        Record("recognition", metric, value, "probe", target, split="held_out", n_scenes=len(table), seed=seed, extra=extra)
+        Record(
+            "recognition", metric, value, "probe", target, split="held_out", n_scenes=len(table), seed=seed, extra=extra
+        )
         for (metric, target), value in zip(names, spread, strict=True)
     ]

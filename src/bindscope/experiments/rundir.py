@@ -49,7 +49,9 @@ def read_config(directory: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"{directory} is no run directory: it has no config.json; make one with `bindscope diagnose`") from None
+        raise StoreError(
+            f"{directory} is no run directory: it has no config.json; make one with `bindscope diagnose`"
+        ) from None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {file}: {error}; the run is damaged, make it again with --resume") from error
     version = config.get("schema_version") if isinstance(config, dict) else None
@@ -84,7 +86,9 @@ class RunWriter:
             (writer.partial / "parts").mkdir(parents=True, exist_ok=True)
             write_text(writer.partial / "hash", digest)
         except OSError as error:
-            raise StoreError(f"cannot write to {writer.partial}: {error.strerror or error}; give another --out") from error
+            raise StoreError(
+                f"cannot write to {writer.partial}: {error.strerror or error}; give another --out"
+            ) from error
         return writer
 
     def _same_run(self) -> bool:
@@ -109,7 +113,9 @@ class RunWriter:
         """Write config and results and move the run to its final place, replacing an older run there."""
         try:
             results.write(self.partial)
-            write_text(self.partial / "config.json", json.dumps(config, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+            write_text(
+                self.partial / "config.json", json.dumps(config, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+            )
             shutil.rmtree(self.partial / "parts")
             (self.partial / "hash").unlink()
             _replace_directory(self.partial, self.directory)

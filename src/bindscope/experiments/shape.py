@@ -103,8 +103,12 @@ class GeometryMaker:
         chance = concept_chance(table)
         words = (estimator, level, split)
         return [
-            self.mean_record("concept_recognition", concepts.mean(axis=1), rows, *words, chance=chance[rows].mean()),
-            self.mean_record("joint_probing", concepts.all(axis=1), rows, *words, chance=chance.prod(axis=1)[rows].mean()),
+            self.mean_record(
+                "concept_recognition", concepts.mean(axis=1), rows, *words, chance=float(chance[rows].mean())
+            ),
+            self.mean_record(
+                "joint_probing", concepts.all(axis=1), rows, *words, chance=float(chance.prod(axis=1)[rows].mean())
+            ),
             self.mean_record(
                 "object_recognition",
                 objects,
@@ -150,11 +154,11 @@ class GeometryMaker:
         raw = np.einsum("nd,nd->n", self.vectors, self.vectors, dtype=np.float64)
         length = np.sqrt(raw)
         unit = self.vectors / np.where(length > 0, length, 1.0)[:, None].astype(self.vectors.dtype)
-        words = ("ols+pos", "level1", "in_sample", self.bootstrap)
+        words = ("ols+pos", "level1", "in_sample")
         unit_errors = reconstruct(unit, self.table, "ols+pos", "level1").errors(unit)
         return [
-            self.r2_record(error, raw, *words, {"vectors": "raw"}),
-            self.r2_record(*unit_errors, *words, {"vectors": "unit"}),
+            self.r2_record(error, raw, *words, self.bootstrap, {"vectors": "raw"}),
+            self.r2_record(*unit_errors, *words, self.bootstrap, {"vectors": "unit"}),
         ]
 
     def r2_record(
@@ -235,47 +239,38 @@ def variance_records(embeddings: Embeddings, seed: int) -> list[Record]:
     if shares.ranks[3] == shares.ranks[2] or len(table) < 3:
         return records  # concepts x slot already say everything: no interaction to test
     observed, null = interaction_null(vectors, table, draws, seed)
-    test = Record(
-        "variance",
-        "p_value",
-        p_value(observed, null),
-        "freedman_lane",
-        "interaction",
-        split="in_sample",
-        n_scenes=len(table),
-        n_objects=table.n_objects,
-        seed=seed,
-    )
-    spread = {"draws": draws, "null_mean_share": float(null.mean() / shares.total), "observed_share": observed / shares.total}
-    null_row = Record(
-        "variance",
-        "share",
-        float(null.mean() / shares.total),
-        "freedman_lane",
-        "interaction",
-        split="in_sample",
-        ci_low=float(np.percentile(null, 2.5) / shares.total),
-        ci_high=float(np.percentile(null, 97.5) / shares.total),
-        n_scenes=len(table),
-        n_objects=table.n_objects,
-        seed=seed,
-        extra={"null": True, **spread},
-    )
-    return [*records, test, null_row]
+    observed, null = observed / shares.total, null / shares.total
+    low, high = np.percentile(null, [2.5, 97.5])
+    words = {"estimator": "freedman_lane", "target": "interaction", **_words(table, seed)}
+    extra = {"null": True, "draws": draws, "observed": observed}
+    return [
+        *records,
+        Record("variance", "p_value", p_value(observed, null), **words),
+        Record("variance", "share", float(null.mean()), ci_low=low, ci_high=high, extra=extra, **words),
+    ]
 
 
 def _share_records(shares: VarianceShares, bootstrap: ObjectBootstrap, table: SceneTable, seed: int) -> list[Record]:
-    records, running = [], np.zeros(len(table))
+    records: list[Record] = []
+    running = np.zeros(len(table))
     for step, name in enumerate((*STEPS, "residual")):
         rows = shares.contributions(step)
         low, high = bootstrap.ratio(rows, shares.errors[0])
         shift = shares.correction(step)
-        words = {"split": "in_sample", "n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
+        words = _words(table, seed)
         headline = Record(
             "variance", "share", shares.corrected(step), "ols", name, ci_low=low - shift, ci_high=high - shift, **words
         )
         raw = Record(
-            "variance", "share", shares.share(step), "ols", name, ci_low=low, ci_high=high, extra={"correction": "none"}, **words
+            "variance",
+            "share",
+            shares.share(step),
+            "ols",
+            name,
+            ci_low=low,
+            ci_high=high,
+            extra={"correction": "none"},
+            **words,
         )
         running = running + rows
         low, high = bootstrap.ratio(running, shares.errors[0])
@@ -286,10 +281,14 @@ def _share_records(shares: VarianceShares, bootstrap: ObjectBootstrap, table: Sc
     return records
 
 
+def _words(table: SceneTable, seed: int) -> dict[str, Any]:
+    return {"split": "in_sample", "n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
+
+
 def _noise_records(shares: VarianceShares, table: SceneTable, seed: int) -> list[Record]:
     if shares.noise is None:
         return []
-    words = {"split": "in_sample", "n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
+    words = _words(table, seed)
     noise = shares.noise_share
     higher = shares.corrected(len(STEPS)) - noise
     return [

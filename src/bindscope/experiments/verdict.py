@@ -122,9 +122,7 @@ def _small(value: float | None) -> str:
 
 
 def _objects(results: Results, estimator: str | None) -> Record | None:
-    return results.first(
-        analysis="recognition", metric="object_recognition", estimator=estimator, target="unshared"
-    )
+    return results.first(analysis="recognition", metric="object_recognition", estimator=estimator, target="unshared")
 
 
 def _concepts(results: Results, estimator: str | None) -> Record | None:

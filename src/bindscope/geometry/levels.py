@@ -17,7 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.design import Vectors, concept_design, cross_products, gram, object_design, solve
+from bindscope.design import Vectors, concept_design, cross_products, gram, object_design, row_mean, solve
 from bindscope.errors import InputError, TableError
 from bindscope.probes import Probe
 from bindscope.recognition import Recognised, recognise
@@ -25,8 +25,8 @@ from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import object_folds, scene_folds
 
 ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
-LEVELS = ("level1", "level2")
 Level = Literal["level1", "level2"]
+LEVELS: tuple[Level, ...] = ("level1", "level2")
 _ROWS = 16_384
 
 
@@ -114,7 +114,9 @@ def fit_single(vectors: Vectors, table: SceneTable, level: Level, mean: FloatArr
         raise TableError("the estimator `single` is fitted on scenes of one object only")
     missing = np.setdiff1d(np.arange(table.n_objects), table.object_codes[table.present])
     if len(missing):
-        raise TableError(f"{len(missing)} objects have no one-object scene, e.g. {table.object_name(int(missing[0]))!r}")
+        raise TableError(
+            f"{len(missing)} objects have no one-object scene, e.g. {table.object_name(int(missing[0]))!r}"
+        )
     sums = _Sums.of(vectors, table, "ols", _design(table, level, False))
     return AdditiveModel(level, False, mean, sums.coefficients("ols"))
 
@@ -145,7 +147,7 @@ def reconstruct_single(
     vectors: Vectors, table: SceneTable, single_vectors: Vectors, singles: SceneTable, level: Level
 ) -> Reconstruction:
     """Scenes of several objects rebuilt from one-object scenes."""
-    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    mean = row_mean(vectors)
     model = fit_single(single_vectors, singles, level, mean)
     return Reconstruction(table, (model,), np.zeros(len(table), dtype=np.int64))
 
@@ -256,8 +258,8 @@ class _Sums:
         features = design if kind == "ols" else design.sign()
         return cls(
             len(vectors),
-            np.sum(vectors, axis=0, dtype=np.float64),
-            np.asarray(features.sum(axis=0)).ravel(),
+            np.asarray(np.sum(vectors, axis=0, dtype=np.float64)),
+            np.asarray(features.sum(axis=0), dtype=np.float64).ravel(),
             cross_products(features, vectors),
             gram(features) if kind == "ols" else np.zeros((0, 0)),
         )

@@ -22,6 +22,7 @@ from bindscope.design import (
     gram,
     object_design,
     pair_design,
+    row_mean,
     solve,
 )
 from bindscope.errors import TableError
@@ -54,11 +55,12 @@ class VarianceShares:
     @property
     def free(self) -> int:
         """Degrees of freedom that the last step leaves."""
-        return self.errors.shape[1] - self.ranks[-1]
+        return int(self.errors.shape[1]) - self.ranks[-1]
 
     def contributions(self, step: int) -> FloatArray:
         """Sum of squares of a step, row by row `[n]`; step 4 is the residual."""
-        return self.errors[step] - self.errors[step + 1] if step < len(STEPS) else self.errors[-1]
+        left: FloatArray = self.errors[step]
+        return left - self.errors[step + 1] if step < len(STEPS) else left
 
     def share(self, step: int) -> float:
         """Uncorrected share of a step (4 = residual), in 0..1."""
@@ -82,7 +84,7 @@ class VarianceShares:
         """Share of the variance that differs between rows of the same scene, in 0..1; NaN without replicates."""
         if self.noise is None:
             return float("nan")
-        return self.noise[0] / self.noise[1] * (self.errors.shape[1] - 1) / self.total
+        return float(self.noise[0] / self.noise[1] * (self.errors.shape[1] - 1) / self.total)
 
 
 def variance_shares(vectors: Vectors, table: SceneTable) -> VarianceShares:
@@ -90,7 +92,7 @@ def variance_shares(vectors: Vectors, table: SceneTable) -> VarianceShares:
 
     Raises TableError where the embeddings do not vary.
     """
-    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    mean = row_mean(vectors)
     start, scale = _squares(vectors, mean)
     if start.sum() <= 1e-12 * scale:
         raise TableError("the embeddings do not vary; there is no variance to share out")
@@ -129,7 +131,7 @@ def interaction_null(vectors: Vectors, table: SceneTable, draws: int, seed: int 
     rng = np.random.default_rng([seed, 61])
     collect = full.T.tocsr().astype(np.float32)
 
-    least = NEGLIGIBLE * float(_squares(vectors, np.mean(vectors, axis=0, dtype=np.float64))[0].sum())
+    least = NEGLIGIBLE * float(_squares(vectors, row_mean(vectors))[0].sum())
 
     def statistic(order: IntArray) -> float:
         sums = np.asarray(collect @ residual[order], dtype=np.float64)
