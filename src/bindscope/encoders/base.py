@@ -61,8 +61,11 @@ def library_versions(*names: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def checked_vectors(vectors: Any, n_rows: int, label: str) -> Vectors:
-    """The vectors as float32 `[n_rows, d]`; raises VectorsError where shape or numbers are wrong."""
+def checked_vectors(vectors: Any, n_rows: int, label: str, first_row: int = 0) -> Vectors:
+    """The vectors as float32 `[n_rows, d]`; raises VectorsError where shape or numbers are wrong.
+
+    first_row: number of the first row, for messages.
+    """
     try:
         array = np.asarray(vectors)
         numeric = array.dtype.kind in "fiub"
@@ -74,7 +77,7 @@ def checked_vectors(vectors: Any, n_rows: int, label: str) -> Vectors:
         raise VectorsError(f"{label}: expected vectors of shape [{n_rows}, d], got {list(array.shape)}")
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(array, dtype=np.float32)
-    refuse_non_finite(single, label)
+    refuse_non_finite(single, label, first_row)
     return single
 
 

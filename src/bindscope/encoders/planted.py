@@ -24,6 +24,7 @@ from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, Vectors
 from bindscope.errors import InputError, UnknownNameError
+from bindscope.scenes import BoolArray
 
 KINDS = ("bag", "object", "mixed", "product")
 OPTIONS = {
@@ -67,17 +68,19 @@ class World:
 
     def _bag(self, values: IntArray, slot: int) -> Vectors:
         parts = [keyed_normal((self.seed, _CONCEPT, slot, k), column, self.dim) for k, column in enumerate(values.T)]
-        return np.sum(parts, axis=0) * np.float32(1 / math.sqrt(len(parts)))
+        total: Vectors = np.sum(parts, axis=0)
+        return total * np.float32(1 / math.sqrt(len(parts)))
 
     def _product(self, values: IntArray, slot: int, side: int) -> Vectors:
         width = self.rank or self.dim
         key = (self.seed, _FACTOR, slot, side)
         factors = [keyed_normal((*key, k), column, width) for k, column in enumerate(values.T)]
-        product = np.prod(factors, axis=0)
+        product: Vectors = np.prod(factors, axis=0)
         if self.rank is None:
             return product
         mixing = keyed_normal((self.seed, _MIXING, side), np.arange(self.dim), width)
-        return product @ mixing.T * np.float32(1 / math.sqrt(width))
+        mapped: Vectors = product @ mixing.T
+        return mapped * np.float32(1 / math.sqrt(width))
 
 
 class PlantedEncoder(Encoder):
@@ -144,12 +147,14 @@ class PlantedEncoder(Encoder):
     def _query_vectors(self, values: IntArray) -> Vectors:
         slots = range(self._known.table.n_slots if self.world.slots == "own" else 1)
         sides = [self.world.object_vectors(self._space, values, slot, query=True) for slot in slots]
-        return np.mean(sides, axis=0, dtype=np.float32)
+        mean: Vectors = np.mean(sides, axis=0, dtype=np.float32)
+        return mean
 
     def _matching(self, row: IntArray) -> IntArray:
         """Value indices `[n, C]` of the candidates that agree with the specified cells of `row` `[C]`."""
         values = self._known.table.candidate_values
-        return values[((row == ABSENT) | (values == row)).all(axis=1)]
+        fits: BoolArray = ((row == ABSENT) | (values == row)).all(axis=1)
+        return values[fits]
 
 
 def keyed_normal(stream: tuple[int, ...], keys: IntArray, dim: int) -> Vectors:

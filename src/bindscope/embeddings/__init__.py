@@ -1,0 +1,16 @@
+"""Embeddings: vectors with the scenes that they show and where they came from; made, kept and read back."""
+
+from __future__ import annotations
+
+from bindscope.embeddings.artefact import Embeddings, Queries, load_embeddings, save_embeddings
+from bindscope.embeddings.cache import default_cache
+from bindscope.embeddings.encoding import embed
+
+__all__ = [
+    "Embeddings",
+    "Queries",
+    "default_cache",
+    "embed",
+    "load_embeddings",
+    "save_embeddings",
+]

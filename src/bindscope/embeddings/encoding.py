@@ -1,0 +1,183 @@
+"""Encode a data set: in shards, through the cache, with every vector checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bindscope.datasets.items import Dataset, Items
+from bindscope.embeddings.artefact import Embeddings, Queries, query_tensors
+from bindscope.embeddings.cache import Cache, shard_name
+from bindscope.encoders.base import Encoder, Vectors, checked_vectors
+from bindscope.errors import InputError, VectorsError
+
+SHARD_ROWS = 1024  # rows of a cache file: what a killed run can lose
+PLAIN_ROWS = 8192  # rows at once where there is no cache
+
+Report = Callable[[int], None]  # told how many more rows are done
+
+
+def embed(
+    encoder: Encoder,
+    dataset: Dataset,
+    *,
+    cache: Path | None = None,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> Embeddings:
+    """Encode all items and queries of a data set.
+
+    cache: directory that keeps vectors between runs, see `default_cache` (None: none is kept). batch_size: rows given
+    to the encoder at once (None: a shard; the encoder cuts it into batches of its own). progress: a bar on stderr.
+    Raises InputError where the encoder cannot read the data, VectorsError where it gives wrong vectors, StoreError
+    where the cache cannot be written.
+    """
+    refuse_modality(encoder, dataset)
+    if not len(dataset.items):
+        raise InputError(f"there is nothing to encode: {dataset.name} has no rows")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch size must be at least 1, got {batch_size}")
+    ready = encoder.prepare(dataset)
+    fidelity = {**ready.fidelity(), "fingerprint": fingerprint(ready, dataset)}
+    identity = {"encoder": fidelity, "data": dataset.digest, "batch_size": batch_size}
+    store = Cache.open(cache, identity) if cache is not None and ready.cacheable else None
+    with _progress(progress, encoder.name, len(dataset.items)) as report:
+        vectors = encode_rows(ready, dataset.items, store, batch_size, report)
+    queries = _cached_queries(ready, dataset, store)
+    _refuse_other_width(encoder, vectors, queries)
+    return Embeddings(vectors, dataset.table, queries, fidelity, encoder.name, dataset.name, dataset.modality)
+
+
+def refuse_modality(encoder: Encoder, dataset: Dataset) -> None:
+    """Raise InputError where the encoder cannot read what the data set shows."""
+    if dataset.modality not in encoder.modalities:
+        raise InputError(
+            f"{encoder.name} reads {' or '.join(sorted(encoder.modalities))}, but {dataset.name} is {dataset.modality}"
+            "; choose a model and data that fit each other"
+        )
+
+
+def fingerprint(encoder: Encoder, dataset: Dataset) -> str:
+    """sha256 of the vectors of a few fixed rows, encoded as one batch and rounded to 1e-4 of their length."""
+    rows = sorted({0, len(dataset.items) // 2, len(dataset.items) - 1})
+    vectors = _encode_checked(encoder, dataset.items.take(rows), 0)
+    scale = max(float(np.abs(vectors).max()), 1e-30)
+    steps = np.rint(vectors / scale * 1e4).astype("<i4")
+    return hashlib.sha256(repr(steps.shape).encode() + steps.tobytes()).hexdigest()
+
+
+def encode_rows(encoder: Encoder, items: Items, store: Cache | None, batch_size: int | None, report: Report) -> Vectors:
+    """Vectors `[n, d]` of all items, shard by shard; shards that the cache holds are not encoded."""
+    size = SHARD_ROWS if store is not None else PLAIN_ROWS
+    out = np.empty((0, 0), dtype=np.float32)
+    for start in range(0, len(items), size):
+        rows = slice(start, min(start + size, len(items)))
+        part = _shard(encoder, items.take(rows), start, store, batch_size, report)
+        if not start:
+            out = np.empty((len(items), part.shape[1]), dtype=np.float32)
+        out[rows] = _same_width(part, out.shape[1], encoder.name)
+    return out
+
+
+def encode_queries(encoder: Encoder, dataset: Dataset) -> Queries | None:
+    """The encoder's own queries for a data set, or None."""
+    if not encoder.has_queries:
+        return None
+    found = []
+    for items in (dataset.object_queries, *dataset.value_queries):
+        vectors = encoder.encode_queries(items)
+        if vectors is None:
+            return None
+        found.append(checked_vectors(vectors, len(items), f"{encoder.name}, {items.kind} queries"))
+    return Queries(found[0], tuple(found[1:]))
+
+
+def _shard(
+    encoder: Encoder, items: Items, start: int, store: Cache | None, batch_size: int | None, report: Report
+) -> Vectors:
+    kept = store.read(shard_name(start), len(items)) if store is not None else None
+    if kept is not None:
+        report(len(items))
+        return np.asarray(kept["vectors"], dtype=np.float32)
+    parts: list[Vectors] = []
+    for batch in _batches(items, batch_size or len(items)):
+        parts.append(_encode_checked(encoder, batch, start + sum(map(len, parts))))
+        report(len(batch))
+    vectors = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    if store is not None:
+        store.write(shard_name(start), {"vectors": vectors})
+    return vectors
+
+
+def _encode_checked(encoder: Encoder, items: Items, first_row: int) -> Vectors:
+    return checked_vectors(encoder.encode(items), len(items), encoder.name, first_row)
+
+
+def _cached_queries(encoder: Encoder, dataset: Dataset, store: Cache | None) -> Queries | None:
+    name = "queries.safetensors"
+    kept = store.read(name) if store is not None and encoder.has_queries else None
+    if kept:
+        values = tuple(kept[f"queries.values.{k}"] for k in range(len(dataset.value_queries)))
+        return Queries(kept["queries.objects"], values)
+    queries = encode_queries(encoder, dataset)
+    if store is not None and queries is not None:
+        store.write(name, query_tensors(queries))
+    return queries
+
+
+def _refuse_other_width(encoder: Encoder, vectors: Vectors, queries: Queries | None) -> None:
+    for array in () if queries is None else (queries.objects, *queries.values):
+        if array.shape[1] != vectors.shape[1]:
+            raise VectorsError(
+                f"{encoder.name}: queries have {array.shape[1]} dimensions, scenes {vectors.shape[1]}; "
+                "they must share a space"
+            )
+
+
+def _same_width(part: Vectors, width: int, label: str) -> Vectors:
+    if part.shape[1] != width:
+        raise VectorsError(f"{label}: vectors of {width} and of {part.shape[1]} dimensions in one data set")
+    return part
+
+
+def _batches(items: Items, step: int) -> Iterator[Items]:
+    for start in range(0, len(items), step):
+        yield items.take(slice(start, start + step))
+
+
+@contextlib.contextmanager
+def _progress(shown: bool, label: str, total: int) -> Iterator[Report]:
+    """A bar on stderr that says the count, and the rough cost once the first batch is done."""
+    if not shown:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"{label}: {total:,} items", total=total)
+        began = time.monotonic()
+
+        def report(done: int) -> None:
+            if not bar.tasks[task].completed and done < total:
+                seconds = (time.monotonic() - began) / done * total
+                bar.update(task, description=f"{label}: {total:,} items, about {_duration(seconds)}")
+            bar.advance(task, done)
+
+        yield report
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )
