@@ -11,6 +11,7 @@ from bindscope.results import Record, Results
 
 ADJECTIVES = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "brown", "gray", "black")
 NOUNS = ("circle", "square", "triangle", "star", "heart", "spiral", "sphere", "cylinder", "cone", "pyramid")
+CONCEPTS, OBJECTS = "concept_recognition", "object_recognition"
 LEVELS = {"n_scenes": 9900, "n_objects": 100, "seed": 0}
 
 
@@ -34,7 +35,12 @@ def config(**changes: Any) -> dict[str, Any]:
         "seed": 0,
         "options": {"sample": None, "prompt": "a photo of {}", "batch_size": 64},
         "versions": {"python": "3.11.9", "numpy": "2.1.0"},
-        "fidelity": {"architecture": "BertModel", "pooling": "mean", "eval": True, "padding": {"side": "right", "to": 128}},
+        "fidelity": {
+            "architecture": "BertModel",
+            "pooling": "mean",
+            "eval": True,
+            "padding": {"side": "right", "to": 128},
+        },
         "space": [{"name": "adjective", "values": list(ADJECTIVES)}, {"name": "noun", "values": list(NOUNS)}],
         "examples": ["a red circle and a blue square", "a blue square and a red circle"],
         "created": "2026-05-01T12:00:00+00:00",
@@ -44,55 +50,60 @@ def config(**changes: Any) -> dict[str, Any]:
 
 def recognition_records(names: Iterable[str] = ("adjective", "noun")) -> list[Record]:
     """The paradox: the model's own queries find concepts only, a probe finds the objects."""
-    out: list[Record] = []
-    levels = {"zero_shot": ("all", 0.981, 0.189, 0.012), "probe": ("held_out", 1.0, 0.948, 0.941)}
-    for estimator, (split, concepts, objects, unshared) in levels.items():
-        words = {"estimator": estimator, "split": split}
-        out += [
-            record("recognition", "concept_recognition", concepts, 0.006, target="mean", chance=0.03, n_ties=0, **words),
-            record("recognition", "concept_recognition", concepts - 0.02, 0.01, target="joint", chance=0.001, n_ties=2, **words),
-            *(
-                record("recognition", "concept_recognition", concepts - 0.004 * k, 0.008, target=name, chance=0.031, n_ties=k, **words)
-                for k, name in enumerate(names)
-            ),
-            record("recognition", "concept_recognition", concepts, 0.007, target="mean", chance=0.0222, extra={"scenes": "unshared"}, **words),
-            record("recognition", "object_recognition", objects, 0.021, target="all", chance=0.000202, ceiling=0.591, n_ties=7, **words),
-            record(
-                "recognition", "object_recognition", unshared, 0.0107, target="unshared", chance=0.000202, ceiling=0.5, n_ties=3,
-                **{**words, "n_scenes": 8100},
-            ),
-        ]  # fmt: skip
-    for metric, target, moved in (("concept_recognition", "mean", 0.97), ("object_recognition", "all", 0.231)):
+    out = [
+        *_recognised("zero_shot", "all", 0.981, 0.189, 0.012, names),
+        *_recognised("probe", "held_out", 0.9997, 0.948, 0.941, names),
+    ]
+    for metric, target, moved in ((CONCEPTS, "mean", 0.97), (OBJECTS, "all", 0.231)):
         words = {"estimator": "zero_shot", "split": "all", "target": target}
         out.append(record("recognition", metric, moved, 0.013, extra={"vectors": "centred"}, **words))
         out.append(record("recognition", metric, moved / 2, 0.017, extra={"objects": 3}, **words))
-        spread = {"spread": "splits", "splits": 3}
-        out.append(record("recognition", metric, 0.00451, estimator="probe", split="held_out", target=target, extra=spread))
+        words = {"estimator": "probe", "split": "held_out", "target": target}
+        out.append(record("recognition", metric, 0.00451, extra={"spread": "splits", "splits": 3}, **words))
     words = {"estimator": "probe", "split": "held_out", "target": "all"}
-    return [*out, record("recognition", "object_recognition", 0.957, 0.014, extra={"split_by": "row"}, **words)]
+    return [*out, record("recognition", OBJECTS, 0.957, 0.014, extra={"split_by": "row"}, **words)]
+
+
+def _recognised(
+    estimator: str, split: str, concepts: float, objects: float, unshared: float, names: Iterable[str]
+) -> list[Record]:
+    def figure(metric: str, target: str, value: float, half: float, **columns: Any) -> Record:
+        return record("recognition", metric, value, half, estimator=estimator, split=split, target=target, **columns)
+
+    return [
+        figure(CONCEPTS, "mean", concepts, 0.0002, chance=0.03, n_ties=0),
+        figure(CONCEPTS, "joint", concepts - 0.02, 0.01, chance=0.001, n_ties=2),
+        *(figure(CONCEPTS, n, concepts - 0.01 * k, 0.0002, chance=0.031, n_ties=k) for k, n in enumerate(names)),
+        figure(CONCEPTS, "mean", concepts, 0.0002, chance=0.0222, extra={"scenes": "unshared"}),
+        figure(OBJECTS, "all", objects, 0.021, chance=0.000202, ceiling=0.591, n_ties=7),
+        figure(OBJECTS, "unshared", unshared, 0.0107, chance=0.000202, ceiling=0.5, n_ties=3, n_scenes=8100),
+    ]
 
 
 def geometry_records() -> list[Record]:
     """Levels I and II by every estimator."""
     out: list[Record] = []
-    fits = {"avg": 0.931, "avg+pos": 0.937, "single": 0.62, "ols": 0.944, "ols+pos": 0.950}
-    for estimator, fit in fits.items():
+    for estimator, fit in {"avg": 0.931, "avg+pos": 0.937, "single": 0.62, "ols": 0.944, "ols+pos": 0.950}.items():
         for level, loss in (("level1", 0.0), ("level2", 0.0101)):
             for split, drop in (("in_sample", 0.0), ("held_out", 0.0031)):
-                words = {"estimator": estimator, "target": level, "split": split}
-                value = fit - loss - drop
-                out += [
-                    record("geometry", "r2", value, 0.0041, **words),
-                    record("geometry", "retrieval_top1", value - 0.1, 0.02, chance=0.0002, **words),
-                    record("geometry", "joint_probing", 0.999 - drop, 0.0007, chance=0.001, **words),
-                    record("geometry", "concept_recognition", 0.9995, 0.0004, chance=0.03, **words),
-                    record("geometry", "object_recognition", 0.71 - 40 * loss - drop, 0.033, chance=0.0002, ceiling=0.59, **words),
-                ]
-        out.append(record("geometry", "r2", 0.983, 0.006, estimator=estimator, target="level2_objects", split="in_sample"))
+                out += _rebuilt(fit - loss - drop, loss, drop, estimator=estimator, target=level, split=split)
+        words = {"estimator": estimator, "target": "level2_objects", "split": "in_sample"}
+        out.append(record("geometry", "r2", 0.983, 0.006, **words))
     words = {"target": "level1", "split": "in_sample"}
     out.append(record("geometry", "r2", 0.901, 0.007, estimator="single", extra={"scale": 0.64}, **words))
     out.append(record("geometry", "r2", 0.9503, 0.004, estimator="ols+pos", extra={"vectors": "unit"}, **words))
     return [*out, record("geometry", "r2", -0.24, 0.05, estimator="ols+pos", extra={"vectors": "raw"}, **words)]
+
+
+def _rebuilt(fit: float, loss: float, drop: float, **words: Any) -> list[Record]:
+    objects = 0.71 - 40 * loss - drop
+    return [
+        record("geometry", "r2", fit, 0.0041, **words),
+        record("geometry", "retrieval_top1", fit - 0.1, 0.02, chance=0.0002, **words),
+        record("geometry", "joint_probing", 0.99 - drop, 0.0007, chance=0.001, **words),
+        record("geometry", CONCEPTS, 0.9995, 0.0004, chance=0.03, **words),
+        record("geometry", OBJECTS, objects, 0.033, chance=0.0002, ceiling=0.59, **words),
+    ]
 
 
 def variance_records() -> list[Record]:
@@ -127,7 +138,9 @@ def audit_records() -> list[Record]:
         record("audit", "chance", 0.000202, target="objects"),
         record("audit", "ceiling", 0.591, target="all"),
         record("audit", "ceiling", 0.5, target="unshared"),
-        record("audit", "ceiling", 0.591, target="all", extra={"additive_ties_wrong": 0.182, "additive_ties_random": 0.318}),
+        record(
+            "audit", "ceiling", 0.591, target="all", extra={"additive_ties_wrong": 0.182, "additive_ties_random": 0.318}
+        ),
         record("audit", "ambiguous_scenes", 8100.0),
         record("audit", "scenes_needed", 153_659.0, extra={"width": 0.01}),
         record("audit", "scenes_needed", 38_415.0, extra={"width": 0.02}),
@@ -138,7 +151,7 @@ def audit_records() -> list[Record]:
             words = {"coverage": coverage, "estimator": estimator}
             out += [
                 record("audit", "unseen_share", unseen, **words),
-                record("audit", "identified", float(estimator == "connected" and step > 1 or step > 3), **words),
+                record("audit", "identified", float((estimator == "connected" and step > 1) or step > 3), **words),
                 record("audit", "closed_scenes", round(8100 * (1 - coverage) ** 4), **words),
             ]
     return out

@@ -124,7 +124,7 @@ COLUMNS: tuple[Column, ...] = (
     ("scenes", lambda r: count(r.n_scenes)),
     ("objects", lambda r: count(r.n_objects)),
     ("seed", lambda r: count(r.seed)),
-    ("what differs", lambda r: Cell(variant(r.extra), "; ".join(f"{k}: {v!r}" for k, v in r.extra.items()))),
+    ("details", lambda r: Cell(variant(r.extra), "; ".join(f"{k}: {v!r}" for k, v in r.extra.items()))),
 )
 ALWAYS = ("metric", "value")
 

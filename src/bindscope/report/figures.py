@@ -149,7 +149,7 @@ def span(records: Iterable[Record], references: bool = True) -> tuple[float, flo
     if not ends:
         return 0.0, 1.0
     low, high = min(ends), max(ends)
-    if 0 <= low and high <= 1 and high - low > 0.45:
+    if low >= 0 and high <= 1 and high - low > 0.45:
         low, high = 0.0, 1.0
     pad = 0.04 * (high - low) or 0.05 * abs(high) or 0.05
     return low - pad, high + pad

@@ -55,10 +55,17 @@ class Placed:
     half: float
 
 
-def forest(name: str, title: str, rows: Sequence[Row], style: Style = Style()) -> Figure:  # noqa: B008
-    """A dot (or bar) with its interval for each record, one row a question, one colour a series."""
+def forest(
+    name: str, title: str, rows: Sequence[Row], style: Style | None = None, order: Sequence[Series] = ()
+) -> Figure:
+    """A dot (or bar) with its interval for each record, one row a question, one colour a series.
+
+    order: series that come first, in the legend and in each row; the others follow as they occur.
+    """
+    style = style or Style()
     drawn = rows[:MOST_ROWS]
-    series = list(dict.fromkeys(s for _, entries in drawn for s, _ in entries))
+    occurring = dict.fromkeys(s for _, entries in drawn for s, _ in entries)
+    series = [*(s for s in order if s in occurring), *(s for s in occurring if s not in order)]
     placed, ticks, depth = _place(drawn, series, style)
     low, high = style.limits or span([p.record for p in placed])
     data, keys = _references(placed)
@@ -72,7 +79,9 @@ def forest(name: str, title: str, rows: Sequence[Row], style: Style = Style()) -
     if absent:
         data.append(missing_marks(low, absent))
     layout = _layout(drawn, ticks, depth, (low, high), style)
-    left_out = f"The first {MOST_ROWS} of {len(rows)} rows are drawn; the table has all." if len(rows) > MOST_ROWS else ""
+    left_out = (
+        f"The first {MOST_ROWS} of {len(rows)} rows are drawn; the table has all." if len(rows) > MOST_ROWS else ""
+    )
     return Figure(name, title, _summary(title, drawn), data, layout, _shown(keys), left_out)
 
 
@@ -172,10 +181,12 @@ def _layout(
         layout["xaxis"] |= {"tickformat": "~%"}
     if style.limits and style.limits[0] <= 0 and 1 <= style.limits[1] < 1.5:
         layout["xaxis"] |= {"tickvals": [0, 0.25, 0.5, 0.75, 1], "ticktext": ["0", "0.25", "0.5", "0.75", "1"]}
-    look = {"tickvals": list(ticks), "ticktext": texts, "showgrid": False, "range": [depth, 0]}
+    look: dict[str, Any] = {"tickvals": list(ticks), "ticktext": texts, "showgrid": False, "range": [depth, 0]}
     layout["yaxis"] = axis(**look) | {"tickfont": {"size": 13, "color": INK}, "ticklabelstandoff": 4}
     lines = [float(x) for x in (0, style.exact) if x is not None and limits[0] < x < limits[1]]
     layout["shapes"] = [_vertical(x) for x in lines]
+    if style.values:
+        layout["margin"]["r"] = 56
     layout["bargap"] = 0
     layout["barmode"] = "overlay"
     return layout

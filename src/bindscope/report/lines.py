@@ -142,7 +142,7 @@ def simple_bar(name: str, title: str, parts: Sequence[tuple[str, float, str]]) -
 
 def _summary(title: str, families: Sequence[Curve]) -> str:
     parts = []
-    for i, (series, records) in enumerate(families):
+    for series, records in families:
         points = [f"{value_text(r)} at {number(r.coverage)}" for r in records if r.coverage is not None]
         parts.append(f"{plain(series.name)}: {', '.join(points)}")
     return f"{title}, over coverage. {'. '.join(parts)}."

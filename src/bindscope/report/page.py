@@ -26,7 +26,7 @@ from bindscope.report.run import Run
 from bindscope.report.sections import build_sections
 from bindscope.report.sections.geometry import picture
 from bindscope.report.sections.recognition import question, story
-from bindscope.report.words import NARROW, metric_name, plain
+from bindscope.report.words import NBSP, metric_name, plain
 from bindscope.results import Record
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ if TYPE_CHECKING:
     from bindscope.experiments.verdict import Verdict
 
 LABELS = {"binds": "Binds", "bag of concepts": "Bag of concepts", "partly": "Binds partly", "undecided": "Undecided"}
+SHORT = {
+    "variance": "Variance",
+    "removal": "Removal",
+    "editing": "Editing",
+    "complexity": "Complexity",
+    "crossmodal": "Cross-modal",
+    "alignment": "Alignment",
+    "audit": "Audit",
+    "fidelity": "Encoder",
+}  # names of sections in the bar at the top
 BIBTEX = """@inproceedings{uselis2026binding,
   title         = {How can embedding models bind concepts?},
   author        = {Uselis, Arnas and Koishigarina, Darina and Oh, Seong Joon},
@@ -61,10 +71,12 @@ def render(run: Run, verdict: Verdict) -> tuple[str, list[Figure]]:
         verdict=verdict,
         label=LABELS.get(verdict.label, verdict.label.capitalize()),
         facts=facts(run),
+        examples=example_scenes(run),
         caveats=caveats(run, verdict),
         story=first,
         evidence=evidence_table(verdict.evidence),
         sections=sections,
+        short=SHORT,
         bibtex=BIBTEX % (run.config["bindscope"] or "0"),
         figures=figures,
     )
@@ -76,14 +88,18 @@ def fill(template: str, figures: Sequence[Figure], **values: Any) -> str:
     from plotly.offline import get_plotlyjs
 
     drawn = {figure.name: {"data": figure.data, "layout": figure.layout} for figure in figures}
-    text: str = environment().get_template(template).render(
-        **values,
-        style=package_text("style.css"),
-        script=package_text("report.js"),
-        plotly=get_plotlyjs() if figures else "",
-        figures_json=script_json(drawn),
-        dark_json=script_json(DARK),
-        palette=[(f"--hue-{i}", light, dark) for i, (light, dark) in enumerate(DARK.items())],
+    text: str = (
+        environment()
+        .get_template(template)
+        .render(
+            **values,
+            style=package_text("style.css"),
+            script=package_text("report.js"),
+            plotly=get_plotlyjs() if figures else "",
+            figures_json=script_json(drawn),
+            dark_json=script_json(DARK),
+            palette=[(f"--hue-{i}", light, dark) for i, (light, dark) in enumerate(DARK.items())],
+        )
     )
     return text
 
@@ -95,6 +111,11 @@ def opening_figure(run: Run) -> Figure | None:
         return first
     fits = run.results.headline(analysis="geometry", metric="r2")
     return replace(picture("r2", fits), name="story") if len(fits) else None
+
+
+def example_scenes(run: Run) -> str:
+    """Two scenes in quotes, for those who see such data for the first time."""
+    return " and ".join(f"“{example}”" for example in run.config["examples"][:2])
 
 
 def facts(run: Run) -> list[str]:
@@ -118,7 +139,7 @@ def evidence_table(records: Sequence[Record]) -> Table | None:
     """The figures that the verdict rests on."""
     if not records:
         return None
-    head = ("read from the vector", "share of scenes", "95 % interval", "chance", "ceiling")
+    head = ("recognised", "figure", "95 % interval", "chance", "ceiling")
     rows = tuple(
         (
             heading(_evidence(r)),
@@ -196,7 +217,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["css_color"] = css_color
-    made.filters["unbroken"] = lambda text: str(text).replace(" %", NARROW + "%")
+    made.filters["unbroken"] = lambda text: str(text).replace(" %", NBSP + "%")
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bindscope.results import Record
 
 MISSING = "not available"
-NARROW = "\u00a0"  # keeps a number and its per cent sign on one line
+NBSP = "\u00a0"  # keeps a number and its per cent sign on one line
 
 ANALYSES = {
     "recognition": "Recognition",
@@ -126,20 +126,27 @@ def number(value: float | None) -> str:
         text = f"{value:.{1 - math.floor(math.log10(size))}f}".rstrip("0")
     else:
         text = f"{value:.1e}"
-    return text.replace("-", "−")
+    return _signed(text)
 
 
 def percent(value: float | None) -> str:
     """A share in 0..1 as per cent.
 
-    >>> percent(0.9341).replace(NARROW, " "), percent(1.0).replace(NARROW, " ")
+    >>> percent(0.9341).replace(NBSP, " "), percent(1.0).replace(NBSP, " ")
     ('93.4 %', '100 %')
     """
     if value is None or not math.isfinite(value):
         return MISSING
     size = 100 * abs(value)
     digits = 0 if size >= 99.95 or size == 0 else 1 if size >= 1 else 2
-    return f"{100 * value:.{digits}f}{NARROW}%".replace("-", "−")
+    return _signed(f"{100 * value:.{digits}f}") + f"{NBSP}%"
+
+
+def _signed(text: str) -> str:
+    """The same with a real minus sign, and none before a zero."""
+    if not text.strip("-0."):
+        text = text.lstrip("-")
+    return text.replace("-", "−")
 
 
 def figure_text(metric: str, value: float | None) -> str:
@@ -165,7 +172,8 @@ def interval_text(record: Record) -> str:
     if record.ci_low is None or record.ci_high is None:
         return ""
     low, high = (figure_text(record.metric, end) for end in (record.ci_low, record.ci_high))
-    return f"[{low.removesuffix(NARROW + "%")}, {high}]"
+    low = low.removesuffix(f"{NBSP}%")
+    return f"[{low}, {high}]"
 
 
 def extra_value(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bindscope.report.blocks import Block, Cell, Gallery, Note, Section, Table, every_row, heading, record_table
 from bindscope.report.blocks import COLUMNS as ALL_COLUMNS
+from bindscope.report.blocks import Block, Cell, Gallery, Note, Section, Table, every_row, heading, record_table
 from bindscope.report.figures import BLUE, FAINT, Figure, Series, series_of, with_note
 from bindscope.report.forest import Row, Style, forest
 from bindscope.report.lines import curves, simple_bar
@@ -21,7 +21,8 @@ COVERAGE = {
     "test_scenes": ("Scenes that show held-out objects only", "scenes", False),
 }
 GREY_NOTE = "Grey crosses: the additive fit is not identified on every split there."
-TABLE = tuple(c for c in ALL_COLUMNS if c[0] not in ("coverage", "seed", "ties", "objects", "estimator", "split"))
+LEFT_OUT = ("coverage", "seed", "ties", "scenes", "objects", "estimator", "split")
+TABLE = tuple(column for column in ALL_COLUMNS if column[0] not in LEFT_OUT)
 
 
 def build(run: Run) -> Section:
@@ -85,12 +86,16 @@ def _by_coverage(every: Results, metric: str) -> list[Figure]:
     if not records:
         return []
     title, y_title, percent = COVERAGE[metric]
-    looks = series_of(f"{r.estimator} split" if r.estimator else "" for r in records)
-    families = [(s, [r for r in records if name == (f"{r.estimator} split" if r.estimator else "")]) for name, s in looks.items()]
+    looks = series_of(_split_name(r) for r in records)
+    families = [(look, [r for r in records if _split_name(r) == name]) for name, look in looks.items()]
     unidentified = _not_identified(every)
     figure = curves(f"audit_{metric}", title, families, y_title, lambda r: _place(r) in unidentified, percent)
     pale = any(_place(r) in unidentified for r in records)
     return [with_note(figure, GREY_NOTE) if pale else figure]
+
+
+def _split_name(record: Record) -> str:
+    return f"{record.estimator} split" if record.estimator else ""
 
 
 def _not_identified(every: Results) -> set[tuple[str | None, str]]:
@@ -99,4 +104,3 @@ def _not_identified(every: Results) -> set[tuple[str | None, str]]:
 
 def _place(record: Record) -> tuple[str | None, str]:
     return record.estimator, number(record.coverage)
-

@@ -42,7 +42,8 @@ def _figure(analysis: str, metric: str, records: list[Record]) -> Figure:
     coverages = {r.coverage for r in records if r.coverage is not None}
     if len(coverages) > 1:
         looks = series_of(_words(r) for r in records)
-        families = [(look, [r for r in records if _words(r) == words and r.coverage is not None]) for words, look in looks.items()]
+        placed = [r for r in records if r.coverage is not None]
+        families = [(look, [r for r in placed if _words(r) == words]) for words, look in looks.items()]
         return curves(name, title, families, title)
     main = [r for r in records if not r.extra] or records
     one = Series("", BLUE, "circle")

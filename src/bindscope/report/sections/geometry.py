@@ -26,7 +26,7 @@ TITLES = {
     "concept_recognition": "Probing: concepts read from the sum",
     "object_recognition": "Probing: objects read from the sum",
 }
-TABLE = tuple(column for column in COLUMNS if column[0] not in ("coverage", "seed", "what differs", "ties"))
+TABLE = tuple(column for column in COLUMNS if column[0] not in ("coverage", "seed", "details", "ties"))
 
 
 def build(run: Run) -> Section:
@@ -42,13 +42,14 @@ def build(run: Run) -> Section:
 
 def picture(metric: str, records: Results) -> Figure:
     """One metric: a row for each estimator, a mark for each level and split."""
-    rows = [
+    rows: list[Row] = [
         (estimator, [(series(r), r) for r in records if (r.estimator or "") == estimator])
         for estimator in in_order(r.estimator or "" for r in records)
     ]
     name, title = f"geometry_{metric}", TITLES.get(metric, metric_name(metric))
     limits = (-0.02, 1.03) if metric in BOUNDED else None
-    return forest(name, title, _sorted(rows), Style(limits=limits, step=12, exact=1.0 if metric == "r2" else None))
+    style = Style(limits=limits, step=12, exact=1.0 if metric == "r2" else None)
+    return forest(name, title, rows, style, [series(r) for r in sorted(records, key=_place)])
 
 
 def in_order(estimators: Iterable[str]) -> list[str]:
@@ -64,23 +65,12 @@ def series(record: Record) -> Series:
     return Series(name or "value", color, symbol, hollow=record.split == "in_sample")
 
 
-def _sorted(rows: Sequence[Row]) -> list[Row]:
-    """The same order of levels and splits in every row."""
+def _place(record: Record) -> tuple[int, bool]:
+    """Levels in order, in sample before held out."""
     places = list(COLORS)
-
-    def place(entry: tuple[Series, Record]) -> tuple[int, bool]:
-        record = entry[1]
-        known = places.index(record.target) if record.target in places else len(places)
-        return known, record.split != "in_sample"
-
-    return [(heading, sorted(entries, key=place)) for heading, entries in rows]
+    known = places.index(record.target) if record.target in places else len(places)
+    return known, record.split != "in_sample"
 
 
 def _ordered(records: Results, metrics: Sequence[str]) -> list[Record]:
-    targets = [*COLORS]
-
-    def place(record: Record) -> tuple[int, int]:
-        known = targets.index(record.target) if record.target in targets else len(targets)
-        return metrics.index(record.metric), known
-
-    return sorted(records, key=place)
+    return sorted(records, key=lambda r: (metrics.index(r.metric), _place(r)[0]))

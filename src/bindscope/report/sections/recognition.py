@@ -31,7 +31,7 @@ LEAD = (
     "show. Concepts: which values occur. Objects: which value goes with which. A bag of concepts does the first, "
     "binding takes the second. The verdict is read on unshared scenes, where no value occurs twice."
 )
-TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "what differs"))
+TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "details"))
 
 
 def build(run: Run) -> Section:
@@ -57,7 +57,7 @@ def story(run: Run) -> Figure | None:
     rows = _rows(main, shown)
     if not rows:
         return None
-    style = Style("share of scenes recognised", (0, 1.16), bars=True, values=True, step=25, gap=20)
+    style = Style("share of scenes recognised", (0, 1.03), bars=True, values=True, step=25, gap=20)
     return forest("story", "What can be read from the vector", rows, style)
 
 
@@ -90,7 +90,4 @@ def _questions(records: Results) -> list[str]:
 
 def _rows(records: Results, questions: Sequence[str]) -> list[Row]:
     others = list(dict.fromkeys(r.estimator or "" for r in records if r.estimator not in KNOWN))
-    return [
-        (one, [(series(r.estimator, others), r) for r in records if question(r) == one]) for one in questions
-    ]
-
+    return [(one, [(series(r.estimator, others), r) for r in records if question(r) == one]) for one in questions]

@@ -14,6 +14,10 @@ LEAD = (
     "split, other scenes, repeated fits. A finding that turns here should not be trusted."
 )
 ANALYSES = ("recognition", "geometry")
+DRAWN = {
+    "recognition": ("mean", "all", "unshared", "closed"),
+    "geometry": ("level1", "level2", "level2_objects"),
+}  # the table has the rest: single concepts, and any other target
 VARIANT = Series("asked another way", BLUE, "circle")
 HEADLINE = Series("headline", INK, "diamond", hollow=True)
 Pair = tuple[Record, Record | None]
@@ -37,7 +41,7 @@ def headline_of(record: Record, results: Results) -> Record | None:
 def _figures(pairs: list[Pair], analysis: str) -> list[Block]:
     rows: list[Row] = []
     for record, main in pairs:
-        if record.analysis != analysis or record.extra.get("spread"):
+        if record.analysis != analysis or record.extra.get("spread") or record.target not in DRAWN[analysis]:
             continue
         entries = [(VARIANT, record)] if main is None else [(VARIANT, record), (HEADLINE, main)]
         rows.append((f"{_question(record)}: {variant(record.extra)}", entries))

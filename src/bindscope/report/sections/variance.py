@@ -81,4 +81,3 @@ def _test(record: Record) -> str:
     how = f" ({plain(record.estimator)} permutations of whole scenes)" if record.estimator else ""
     words = f"{what} beyond what concepts and slots explain{how}: p = {number(record.value)}"
     return words + (". A small p says that objects are more than their concepts; the share says how much.")
-
