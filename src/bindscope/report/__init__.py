@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bindscope.errors import StoreError
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report"]
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -32,3 +33,21 @@ def write_report(run_dir: Path | str) -> Path:
         write_text(folder / f"{figure.name}.json", figure.to_json())
     write_text(directory / "report.html", page)
     return directory / "report.html"
+
+
+def write_comparison(run_dirs: Sequence[Path | str], out: Path | str) -> Path:
+    """Write one page that compares two or more runs on the scenes that all of them show, and return its path.
+
+    out: the HTML file. Raises InputError where the runs cannot be compared, StoreError where a file cannot be read or
+    written.
+    """
+    from bindscope.experiments.compare import compare
+    from bindscope.experiments.rundir import write_text
+    from bindscope.experiments.verdict import verdict
+    from bindscope.report.comparison import render_comparison
+    from bindscope.report.run import read_run
+
+    runs = [read_run(Path(directory)) for directory in run_dirs]
+    page = render_comparison(runs, [verdict(run.results) for run in runs], compare(run_dirs))
+    write_text(Path(out), page)
+    return Path(out)

@@ -65,7 +65,7 @@ def forest(
     style = style or Style()
     drawn = rows[:MOST_ROWS]
     occurring = dict.fromkeys(s for _, entries in drawn for s, _ in entries)
-    series = [*(s for s in order if s in occurring), *(s for s in occurring if s not in order)]
+    series = list(dict.fromkeys([*(s for s in order if s in occurring), *occurring]))
     placed, ticks, depth = _place(drawn, series, style)
     low, high = style.limits or span([p.record for p in placed])
     data, keys = _references(placed)

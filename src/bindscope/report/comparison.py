@@ -1,0 +1,116 @@
+"""The page that compares runs: their figures side by side and the paired differences, ties called ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bindscope.report.blocks import COLUMNS, Cell, Section, Table, heading, interval_cell, record_table, value_cell
+from bindscope.report.figures import Figure, Series, series_of
+from bindscope.report.forest import Row, Style, forest
+from bindscope.report.page import BIBTEX, LABELS, fill, named
+from bindscope.report.run import Run
+from bindscope.report.sections.recognition import question
+from bindscope.report.words import metric_name, plain
+from bindscope.results import Record
+
+if TYPE_CHECKING:
+    from bindscope.experiments.compare import Comparison
+    from bindscope.experiments.verdict import Verdict
+
+LEAD = (
+    "Differences are paired on the scenes that all runs show, so their intervals are narrower than the overlap of two "
+    "single intervals suggests. Where an interval holds zero the difference is called a tie."
+)
+
+
+def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparison: Comparison) -> str:
+    """The page as one HTML text. Runs and verdicts stand in the order of the comparison's names."""
+    own = [record for record in comparison.results if not record.extra]
+    differences = [record for record in comparison.results if "minus" in record.extra]
+    picture = side_by_side(own)
+    section = Section(
+        "differences",
+        "Paired differences",
+        LEAD,
+        (
+            difference_figure(differences),
+            difference_table(differences),
+            record_table("Each run", own, FIGURES, folded=True),
+        ),
+    )
+    sections, first, figures = named([section], picture)
+    return fill(
+        "comparison.html.j2",
+        names=comparison.names,
+        data=" · ".join(dict.fromkeys(run.data for run in runs)),
+        n_scenes=comparison.n_scenes,
+        verdicts=verdict_table(comparison.names, verdicts),
+        few=any(run.few_objects for run in runs),
+        story=first,
+        sections=sections,
+        commands=[str(run.config["command"]) for run in runs if run.config["command"]],
+        bibtex=BIBTEX % (runs[0].config["bindscope"] or "0"),
+        version=runs[0].config["bindscope"],
+        figures=figures,
+    )
+
+
+FIGURES = (("model", lambda r: heading(r.model or "")), *COLUMNS)
+
+
+def asked(record: Record) -> str:
+    """What a figure measures, in a few words."""
+    what = (
+        question(record) if record.analysis == "recognition" else f"{metric_name(record.metric)} {plain(record.target)}"
+    )
+    return f"{what}, {plain(record.estimator)}".rstrip(", ")
+
+
+def side_by_side(records: Sequence[Record]) -> Figure:
+    """Recognition of every run, a colour for each; the R^2 stands in the table."""
+    shown = [r for r in records if r.analysis == "recognition"]
+    looks = series_of(r.model or "" for r in shown)
+    style = Style("share of scenes recognised", (-0.02, 1.03), step=14)
+    return forest("story", "Recognition, run by run", _rows(shown, [looks[r.model or ""] for r in shown]), style)
+
+
+def difference_figure(records: Sequence[Record]) -> Figure:
+    """Differences with their intervals around the line of no difference."""
+    looks = series_of(pair(r) for r in records)
+    return forest("differences", "Difference, with its interval", _rows(records, [looks[pair(r)] for r in records]))
+
+
+def _rows(records: Sequence[Record], looks: Sequence[Series]) -> list[Row]:
+    entries = list(zip(looks, records, strict=True))
+    return [(one, [e for e in entries if asked(e[1]) == one]) for one in dict.fromkeys(asked(r) for r in records)]
+
+
+def pair(record: Record) -> str:
+    """Whose difference it is."""
+    return f"{record.model} minus {record.extra['minus']}"
+
+
+def difference_table(records: Sequence[Record]) -> Table:
+    """Every paired difference, and who is higher where that can be said."""
+    head = ("figure", "difference of", "value", "95 % interval", "finding")
+    rows = tuple((heading(asked(r)), Cell(pair(r)), value_cell(r), interval_cell(r), Cell(finding(r))) for r in records)
+    return Table("Paired differences", head, rows)
+
+
+def finding(record: Record) -> str:
+    """A tie, or who is higher."""
+    if record.value is None or record.ci_low is None:
+        return "not available"
+    if record.extra.get("tie"):
+        return "a tie"
+    return f"{record.model if record.value > 0 else record.extra['minus']} is higher"
+
+
+def verdict_table(names: Sequence[str], verdicts: Sequence[Verdict]) -> Table:
+    """The verdict on each run."""
+    rows = tuple(
+        (heading(name), Cell(LABELS.get(v.label, v.label)), Cell(v.sentences[0]))
+        for name, v in zip(names, verdicts, strict=True)
+    )
+    return Table("The verdict on each", ("model", "verdict", "in words"), rows)
