@@ -167,7 +167,7 @@ def named(sections: Sequence[Section], first: Figure | None) -> tuple[list[Secti
     taken: dict[str, Figure] = {}
 
     def keep(figure: Figure) -> Figure:
-        stem = re.sub(r"[^a-z0-9_.-]+", "-", figure.name.lower()).strip(".-") or "figure"
+        stem = re.sub(r"[^a-z0-9_-]+", "-", figure.name.lower()).strip("-") or "figure"
         name, again = stem, 1
         while name in taken:
             again += 1

@@ -195,7 +195,7 @@ def variant(extra: Mapping[str, Any]) -> str:
     >>> variant({"vectors": "centred"}), variant({"spread": "splits", "splits": 3}), variant({})
     ('centred vectors', 'standard deviation over 3 splits', '')
     """
-    left = dict(extra)
+    left = dict(sorted(extra.items()))
     parts = []
     if left.get("cumulative") is True:
         parts.append("cumulative")
