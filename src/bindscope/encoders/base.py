@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.datasets.items import Dataset, Items
-from bindscope.errors import VectorsError
+from bindscope.errors import StoreError, VectorsError
 
 Vectors = NDArray[np.float32]
 
@@ -54,6 +56,15 @@ class Encoder(ABC):
     @abstractmethod
     def fidelity(self) -> dict[str, Any]:
         """All that pins down the vectors, as JSON-able values."""
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes; raises StoreError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def library_versions(*names: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from bindscope.scenes import BoolArray, SceneTable
 from bindscope.splits import SceneUnit, split_scenes
 from bindscope.uncertainty import UNKNOWN, ObjectBootstrap
 
+Vectors = np.ndarray[Any, Any]
 TRAIN_SHARE = 0.4
 SPREAD_SPLITS = 3
 SPREAD_MAX_ROWS = 20_000
@@ -39,7 +40,7 @@ def zero_shot(embeddings: Embeddings, centred: bool = False) -> Outcomes:
     vectors, table = embeddings.vectors, embeddings.table
     away = vectors.mean(axis=0, dtype=np.float64) if centred else np.zeros(vectors.shape[1])
 
-    def judged(asked: np.ndarray[Any, Any], members: np.ndarray[Any, Any]) -> Recognised:
+    def judged(asked: Vectors, members: Vectors) -> Recognised:
         own = asked.mean(axis=0, dtype=np.float64) if centred else np.zeros(vectors.shape[1])
         return recognise_by_cosine(vectors - away.astype(np.float32), asked - own, members)
 
@@ -47,15 +48,13 @@ def zero_shot(embeddings: Embeddings, centred: bool = False) -> Outcomes:
     return Outcomes(table, concepts, judged(queries.objects, table.object_codes))
 
 
-def probed(
-    vectors: np.ndarray[Any, Any], table: SceneTable, seed: int, by: SceneUnit = "bag"
-) -> tuple[ProbeSet, BoolArray]:
+def probed(vectors: Vectors, table: SceneTable, seed: int, by: SceneUnit = "bag") -> tuple[ProbeSet, BoolArray]:
     """Probes trained on 40 % of the bags, and the mask of the rows that may be scored."""
     train = split_scenes(table, TRAIN_SHARE, by, seed)
     return fit_probes(vectors, table, train, seed, inner_split=by), ~train
 
 
-def probe_outcomes(probes: ProbeSet, vectors: np.ndarray[Any, Any], table: SceneTable, rows: BoolArray) -> Outcomes:
+def probe_outcomes(probes: ProbeSet, vectors: Vectors, table: SceneTable, rows: BoolArray) -> Outcomes:
     """What the probes read on the rows of a mask."""
     some, theirs = table.take(rows), vectors[rows]
     return Outcomes(some, tuple(probes.concept_outcomes(theirs, some)), probes.object_outcome(theirs, some))
@@ -89,9 +88,14 @@ class _Maker:
         right = np.stack([o.right for o in self.outcomes.concepts], axis=1).astype(np.float64)
         tied = np.stack([o.tied for o in self.outcomes.concepts], axis=1)
         chance = concept_chance(self.outcomes.table)
-        figures = [
-            ("mean", right.mean(axis=1), chance.mean(axis=1), tied.any(axis=1)),
-            ("joint", right.all(axis=1).astype(np.float64), chance.prod(axis=1), tied.any(axis=1)),
+        figures: list[tuple[str, Vectors, Vectors, Vectors]] = [
+            ("mean", right.mean(axis=1), chance.mean(axis=1), np.asarray(tied.any(axis=1))),
+            (
+                "joint",
+                np.asarray(right.all(axis=1), dtype=np.float64),
+                chance.prod(axis=1),
+                np.asarray(tied.any(axis=1)),
+            ),
             *((name, right[:, k], chance[:, k], tied[:, k]) for k, name in enumerate(names)),
         ]
         return [
@@ -109,10 +113,10 @@ class _Maker:
         self,
         metric: str,
         target: str,
-        right: np.ndarray[Any, Any],
+        right: Vectors,
         rows: BoolArray,
-        chance: np.ndarray[Any, Any],
-        tied: np.ndarray[Any, Any],
+        chance: Vectors,
+        tied: Vectors,
         best: float | None,
         extra: Mapping[str, Any],
     ) -> Record:
@@ -168,7 +172,7 @@ def other_count_records(embeddings: Embeddings, seed: int) -> list[Record]:
     return outcome_records(zero_shot(embeddings), "zero_shot", "all", seed, extra)
 
 
-def spread_records(vectors: np.ndarray[Any, Any], table: SceneTable, probes: ProbeSet, seed: int) -> list[Record]:
+def spread_records(vectors: Vectors, table: SceneTable, probes: ProbeSet, seed: int) -> list[Record]:
     """Standard deviation of the probe's figures over repeated splits and fits, at the penalties already chosen."""
     figures = []
     for again in range(SPREAD_SPLITS):

@@ -107,7 +107,11 @@ class GeometryMaker:
                 "concept_recognition", concepts.mean(axis=1), rows, *words, chance=float(chance[rows].mean())
             ),
             self.mean_record(
-                "joint_probing", concepts.all(axis=1), rows, *words, chance=float(chance.prod(axis=1)[rows].mean())
+                "joint_probing",
+                np.asarray(concepts.all(axis=1)),
+                rows,
+                *words,
+                chance=float(chance.prod(axis=1)[rows].mean()),
             ),
             self.mean_record(
                 "object_recognition",

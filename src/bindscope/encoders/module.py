@@ -1,0 +1,63 @@
+"""One's own encoder, from Python code: `module:pkg.mod:factory`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bindscope.datasets.items import Items
+from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions
+from bindscope.errors import BindscopeError, InputError
+
+
+class CallableEncoder(Encoder):
+    """A function (or an object's `encode`) from a list of texts, or of image paths, to an array `[n, d]`."""
+
+    modalities = frozenset({"text", "image"})
+
+    def __init__(self, call: Callable[[list[Any]], Any], name: str) -> None:
+        self.call, self.name = call, name
+
+    def encode(self, items: Items) -> Vectors:
+        """What the function gives."""
+        inputs: list[Any] = list(items.texts if items.texts is not None else items.images or ())
+        try:
+            found = self.call(inputs)
+        except BindscopeError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self.name} raised {type(error).__name__}: {error}; mend that encoder") from error
+        return checked_vectors(found, len(items), self.name)
+
+    def fidelity(self) -> dict[str, Any]:
+        """The name and the versions; the fingerprint of a few vectors tells the rest."""
+        return {"encoder": self.name, "architecture": type(self.call).__name__, "versions": library_versions("numpy")}
+
+
+def load(rest: str, name: str, settings: Settings) -> Encoder:
+    """Import the module (the current directory counts), call the factory, wrap what it gives."""
+    place, colon, factory = rest.partition(":")
+    if not colon or not place or not factory:
+        raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        made = getattr(importlib.import_module(place), factory)()
+    except Exception as error:
+        raise InputError(
+            f"cannot make {name}: {type(error).__name__}: {error}; check the module and its factory"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    if isinstance(made, Encoder):
+        made.name = made.name or name
+        return made
+    call = getattr(made, "encode", made)
+    if not callable(call):
+        raise InputError(
+            f"{name} gave {type(made).__name__}; expected an Encoder, a function, or an object with .encode"
+        )
+    return CallableEncoder(call, name)
