@@ -32,7 +32,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up .venv (a few minutes the first time) ..." >&2
 	@[ -e $@ ] || $(PYTHON) -m venv --clear .venv >&2
 	@rm -f $@
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[demo,dev]' >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[all,dev]' >&2
 	@touch $@
 
 clean:

@@ -185,7 +185,7 @@ def test_nan_and_row_counts_are_named(run: Run, tmp_path: Path) -> None:
     assert "71" in run("diagnose", "file:short.npy", "--data", "text:3x3").error
     vectors[5, 3] = np.nan
     np.save(tmp_path / "nan.npy", vectors)
-    assert "vector 5" in run("diagnose", "file:nan.npy", "--data", "text:3x3").error
+    assert "row 5 holds NaN" in run("diagnose", "file:nan.npy", "--data", "text:3x3").error
 
 
 def test_own_vectors_without_queries_are_read_by_probes(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bindscope.errors import InputError, UnknownNameError
 __all__ = ["Dataset", "Items", "dataset_names", "load_dataset"]
 
 LOADERS = {
-    "text": "bindscope.datasets.text:load_words",
+    "text": "bindscope.datasets.words:load_words",
     "labels": "bindscope.datasets.labels:load_labels",
 }
 PATTERNS = {

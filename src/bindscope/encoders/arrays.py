@@ -39,7 +39,8 @@ def read_vectors(path: Path) -> Vectors:
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of a .npz or .safetensors file by name."""
     if path.suffix.lower() == ".npz":
-        return _guarded(path, lambda: _npz(path))
+        found: dict[str, NDArray[Any]] = _guarded(path, lambda: _npz(path))
+        return found
     from safetensors.numpy import load_file
 
     return dict(_guarded(path, lambda: load_file(path)))

@@ -1,0 +1,164 @@
+"""Commands that run a model: diagnose, demo, embed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bindscope.cli.options import Batch, Cache, Data, Device, Json, Model, Out, Prompt, Sample, Seed
+from bindscope.cli.printing import figures_table, print_json, print_table, progress_lines
+
+if TYPE_CHECKING:
+    from bindscope.experiments.diagnose import Run
+
+GATE_FAILED = 1
+DEMO_MODEL = "st:sentence-transformers/all-MiniLM-L6-v2"
+DEMO_DATA = "text:10x10?singles=true"
+
+
+def diagnose(
+    model: Model,
+    data: Data,
+    analyses: Annotated[
+        str | None, typer.Option("--analyses", help="audit,recognition,geometry,variance (all).")
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = None,
+    batch_size: Batch = None,
+    sample: Sample = None,
+    prompt: Prompt = None,
+    fail_if: Annotated[
+        str | None, typer.Option("--fail-if", help='Gate: exit 1 if it holds, e.g. "object_recognition<0.8".')
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Diagnose MODEL on DATA: verdict, tables, one HTML page, one exit code."""
+    from bindscope.experiments import gate
+
+    if fail_if is not None:
+        gate.parse_conditions(fail_if)  # before hours of work
+    names = [word.strip() for word in analyses.split(",") if word.strip()] if analyses is not None else None
+    run, page = _diagnosed(
+        model, data, names, out, seed, device, batch_size, sample, prompt, resume, cache, not as_json
+    )
+    outcomes = gate.judge(run.results, fail_if) if fail_if is not None else []
+    if as_json:
+        print_json(_run_json(run, page, [o.sentence() for o in outcomes], any(o.failed for o in outcomes)))
+    else:
+        _print_run(run)
+        for outcome in outcomes:
+            typer.echo(outcome.sentence())
+        typer.echo(str(page))
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(GATE_FAILED)
+
+
+def demo(out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("runs/demo")) -> None:
+    """Diagnose a real pretrained sentence encoder on real captions, offline. The last line is the report's path."""
+    run, page = _diagnosed(DEMO_MODEL, DEMO_DATA, None, out, 0, None, None, None, None, False, None, True)
+    _print_run(run)
+    typer.echo(str(page))
+
+
+def embed(
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Directory for embeddings.safetensors and scenes.parquet.")],
+    device: Device = None,
+    batch_size: Batch = None,
+    prompt: Prompt = None,
+    cache: Cache = None,
+) -> None:
+    """Only embed the scenes (and the model's queries) and write them down."""
+    from bindscope.datasets import load_dataset
+    from bindscope.embeddings import default_cache, save_embeddings
+    from bindscope.embeddings import embed as embed_scenes
+    from bindscope.encoders import load_encoder
+
+    dataset = load_dataset(data)
+    encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
+    found = embed_scenes(encoder, dataset, cache=cache or default_cache(), batch_size=batch_size, progress=True)
+    save_embeddings(found, out)
+    typer.echo(f"{len(found.vectors):,} vectors of {found.vectors.shape[1]} dimensions")
+    typer.echo(str(out))
+
+
+def _diagnosed(
+    model: str,
+    data: str,
+    analyses: Sequence[str] | None,
+    out: Path | None,
+    seed: int,
+    device: str | None,
+    batch_size: int | None,
+    sample: int | None,
+    prompt: str | None,
+    resume: bool,
+    cache: Path | None,
+    talk: bool,
+) -> tuple[Run, Path]:
+    from bindscope.experiments.diagnose import ANALYSES
+    from bindscope.experiments.diagnose import diagnose as run_diagnosis
+    from bindscope.report import write_report
+
+    with progress_lines(talk) as say:
+        run = run_diagnosis(
+            model,
+            data,
+            out,
+            analyses=ANALYSES if analyses is None else analyses,
+            seed=seed,
+            sample=sample,
+            prompt=prompt,
+            device=device,
+            batch_size=batch_size,
+            cache=cache,
+            resume=resume,
+            progress=say if talk else None,
+        )
+        say("writing the report")
+        return run, write_report(run.directory)
+
+
+def _run_json(run: Run, page: Path, gates: list[str], failed: bool) -> dict[str, Any]:
+    from bindscope.experiments.verdict import verdict
+
+    said = verdict(run.results)
+    return {
+        "run": str(run.directory),
+        "report": str(page),
+        "verdict": {
+            "label": said.label,
+            "sentences": said.sentences,
+            "estimator": said.estimator,
+            "caveats": said.caveats,
+        },
+        "gate": {"failed": failed, "conditions": gates},
+        "config": dict(run.config),
+        "results": json.loads(run.results.to_json()),
+    }
+
+
+def _print_run(run: Run) -> None:
+    from bindscope.experiments.verdict import verdict
+
+    said = verdict(run.results)
+    typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")
+    for line in (*said.sentences, *said.caveats):
+        typer.echo(line)
+    recognition = run.results.headline(analysis="recognition")
+    if len(recognition):
+        print_table(figures_table("\nRecognition", recognition))
+    geometry = run.results.headline(analysis="geometry", metric=("r2", "retrieval_top1"), estimator=("ols", "ols+pos"))
+    if len(geometry):
+        print_table(figures_table("Geometry", geometry))
+    shares = run.results.headline(analysis="variance")
+    if len(shares):
+        print_table(figures_table("Variance", shares))

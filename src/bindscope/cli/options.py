@@ -1,0 +1,21 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<hash>.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, samples and intervals.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps, …; default: what the encoder chooses.")]
+Batch = Annotated[int | None, typer.Option("--batch-size", help="Items an encoder gets at once.")]
+Prompt = Annotated[str | None, typer.Option("--prompt", help="Text that the encoder puts before every input.")]
+Sample = Annotated[int | None, typer.Option("--sample", help="Analyse this many scenes, drawn by seed.")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Where embeddings are cached; default: the user's cache.")]
+Data = Annotated[str, typer.Option("--data", help="text:10x10, text:FILE.yaml, labels:FILE, …; see `bindscope list`.")]
+Model = Annotated[
+    str, typer.Argument(help="st:NAME, file:PATH, module:PKG.MOD:FACTORY, planted:KIND; see `bindscope list`.")
+]
