@@ -24,7 +24,7 @@ def diagnose(
     model: Model,
     data: Data,
     analyses: Annotated[
-        str | None, typer.Option("--analyses", help="audit,recognition,geometry,variance (all).")
+        str | None, typer.Option("--analyses", help="Some of those in `bindscope list`, by commas, or all.")
     ] = None,
     out: Out = None,
     seed: Seed = 0,
@@ -104,7 +104,7 @@ def _diagnosed(
     cache: Path | None,
     talk: bool,
 ) -> tuple[Run, Path]:
-    from bindscope.experiments.diagnose import ANALYSES
+    from bindscope.experiments.diagnose import DEFAULT
     from bindscope.experiments.diagnose import diagnose as run_diagnosis
     from bindscope.report import write_report
 
@@ -113,7 +113,7 @@ def _diagnosed(
             model,
             data,
             out,
-            analyses=ANALYSES if analyses is None else analyses,
+            analyses=DEFAULT if analyses is None else analyses,
             seed=seed,
             sample=sample,
             prompt=prompt,

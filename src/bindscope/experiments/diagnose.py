@@ -23,7 +23,9 @@ from bindscope.probes import ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 
-ANALYSES = ("audit", "recognition", "geometry", "variance")
+ANALYSES = ("audit", "recognition", "geometry", "variance")  # all that a diagnosis can run, in this order
+DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
+ALL = "all"  # stands for every analysis
 EXAMPLES = 6
 Progress = Callable[[str], None]
 
@@ -34,7 +36,7 @@ class Settings:
 
     model: str
     data: str
-    analyses: tuple[str, ...] = ANALYSES
+    analyses: tuple[str, ...] = DEFAULT
     seed: int = 0
     sample: int | None = None
     prompt: str | None = None
@@ -42,9 +44,11 @@ class Settings:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
+        if ALL in self.analyses:
+            object.__setattr__(self, "analyses", ANALYSES)
         for name in self.analyses:
             if name not in ANALYSES:
-                raise UnknownNameError("analysis", name, ANALYSES)
+                raise UnknownNameError("analysis", name, (*ANALYSES, ALL))
         if not self.analyses:
             raise InputError(f"no analysis was asked for; give some of {', '.join(ANALYSES)}")
         if self.seed < 0:
@@ -57,7 +61,7 @@ class Settings:
     def command(self) -> str:
         """The command line that makes this run again."""
         words = ["bindscope", "diagnose", self.model, "--data", self.data]
-        if self.analyses != ANALYSES:
+        if self.analyses != DEFAULT:
             words += ["--analyses", ",".join(self.analyses)]
         pairs = {
             "--seed": self.seed or None,
@@ -85,7 +89,7 @@ def diagnose(
     data: str,
     out: str | Path | None = None,
     *,
-    analyses: Sequence[str] = ANALYSES,
+    analyses: Sequence[str] = DEFAULT,
     seed: int = 0,
     sample: int | None = None,
     prompt: str | None = None,
