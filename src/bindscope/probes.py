@@ -166,15 +166,13 @@ class _Frame:
     @classmethod
     def of(cls, vectors: Vectors) -> _Frame:
         mean = row_mean(vectors)
-        centred = (np.asarray(vectors, dtype=np.float64) - mean).astype(np.float32)
-        second = np.asarray(centred.T @ centred, dtype=np.float64) / len(centred)
-        rms = np.sqrt(np.trace(second) / len(second))
-        if rms <= 1e-12 * max(1.0, float(np.abs(mean).max())):  # no variance: the read-out stays constant
-            return cls(np.zeros((len(centred), 1), dtype=np.float32), np.zeros(1), np.zeros((len(second), 1)), mean)
-        values, axes = linalg.eigh(second / rms**2)
-        keep = values > 1e-12 * values[-1]
-        back = axes[:, keep] / rms
-        return cls((centred @ back).astype(np.float32), values[keep], back, mean)
+        away = np.asarray(vectors, dtype=np.float64) - mean
+        rms = np.sqrt(np.mean(away**2))
+        if rms <= 1e-12 * float(np.abs(mean).max()):  # no variance: the read-out stays constant
+            return cls(np.zeros((len(away), 1), dtype=np.float32), np.zeros(1), np.zeros((len(mean), 1)), mean)
+        unit = away / rms
+        values, axes = _principal_axes(unit)
+        return cls(unit.astype(np.float32) @ axes.astype(np.float32), values, axes / rms, mean)
 
     @property
     def varies(self) -> bool:
@@ -189,6 +187,20 @@ class _Frame:
     def probe(self, solution: FloatArray, penalty: float, converged: bool) -> Probe:
         weights = self.back @ solution[:-1]
         return Probe(weights, solution[-1] - self.mean @ weights, penalty, converged)
+
+
+def _principal_axes(unit: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean squares `[r]` and axes `[d, r]` of centred rows `[n, d]`, found on the smaller of the two sides."""
+    few = len(unit) < unit.shape[1]
+    if few:
+        second = unit @ unit.T / len(unit)
+    else:
+        single = unit.astype(np.float32)
+        second = np.asarray(single.T @ single, dtype=np.float64) / len(unit)
+    values, axes = linalg.eigh(second)
+    keep = values > 1e-12 * values[-1]
+    values, axes = values[keep], axes[:, keep]
+    return values, unit.T @ axes / np.sqrt(len(unit) * values) if few else axes
 
 
 def _targets(members: IntArray, n_candidates: int) -> sparse.csr_matrix:

@@ -112,6 +112,11 @@ def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:
     if len(rows) < min(pays, dimensions):
         basis, _ = linalg.qr(rows.T, mode="economic")
         return np.asarray(basis)
-    values, axes = linalg.eigh(rows.T @ rows)
+    if len(rows) < dimensions:  # the rank is found on the smaller side
+        values, turns = linalg.eigh(rows @ rows.T)
+    else:
+        values, axes = linalg.eigh(rows.T @ rows)
     keep = values > 1e-14 * values[-1]
-    return np.asarray(axes[:, keep]) if keep.sum() < pays else None
+    if keep.sum() >= pays:
+        return None
+    return np.asarray(linalg.qr(rows.T @ turns[:, keep], mode="economic")[0] if len(rows) < dimensions else axes[:, keep])

@@ -155,6 +155,9 @@ def _leading(residual: NDArray[np.float32], components: int) -> NDArray[np.float
     """Rows in their leading principal axes."""
     if residual.shape[1] <= components:
         return residual
+    if len(residual) < residual.shape[1]:  # fewer rows than dimensions: the same coordinates from the smaller side
+        values, turns = linalg.eigh(np.asarray(residual @ residual.T, dtype=np.float64))
+        return np.asarray(turns[:, -components:] * np.sqrt(np.maximum(values[-components:], 0.0)), dtype=np.float32)
     _, axes = linalg.eigh(np.asarray(residual.T @ residual, dtype=np.float64))
     return np.asarray(residual @ axes[:, -components:].astype(np.float32))
 
