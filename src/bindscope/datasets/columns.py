@@ -91,6 +91,9 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Columns:
         raise StoreError(
             f"{path}: line {line} is not UTF-8 text (byte {error.start}); save the file as UTF-8"
         ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise StoreError(f"{path}: line {line} holds a null byte, so this is not a text file; save it as CSV in UTF-8")
     try:
         header, rows, lines = _csv_rows(path, text)
     except csv.Error as error:
@@ -106,6 +109,7 @@ def _csv_rows(path: Path, text: str) -> tuple[list[str], list[list[str]], list[i
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise TableError(f"{path}: the file is empty; it needs a header with columns object1_<concept>, ...")
+    _refuse_other_separator(path, header)
     rows, lines = [], []
     for row in reader:
         if not row:
@@ -115,6 +119,13 @@ def _csv_rows(path: Path, text: str) -> tuple[list[str], list[list[str]], list[i
         rows.append(row)
         lines.append(reader.line_num)
     return header, rows, lines
+
+
+def _refuse_other_separator(path: Path, header: Sequence[str]) -> None:
+    """One column whose name holds another separator: without this it would pass as one strange concept."""
+    for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and separator in header[0]:
+            raise TableError(f"{path}: the cells are separated by {word}, expected commas; save the file with commas")
 
 
 def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:

@@ -18,7 +18,7 @@ from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.datasets.columns import Columns, read_columns, write_columns
 from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.datasets.options import read_options, split_options
-from bindscope.errors import TableError, UnknownNameError
+from bindscope.errors import InputError, TableError, UnknownNameError
 from bindscope.scenes import FloatArray, SceneTable
 
 _OBJECT = re.compile(r"object(\d+)_(.+)", re.DOTALL)
@@ -58,7 +58,7 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
     if table.visible is not None:
         columns |= {f"visible{slot + 1}": table.visible[:, slot] for slot in range(table.n_slots)}
     columns["replicate"] = table.replicate
-    _refuse_unreadable(table.space)
+    refuse_unwritable(table.space)
     write_columns(columns, Path(path))
 
 
@@ -66,6 +66,8 @@ def load_labels(rest: str, name: str) -> Dataset:
     """The data set `labels:FILE`: scenes alone, for vectors that were made elsewhere."""
     path, query = split_options(rest)
     read_options(query, {}, "labels:")
+    if not path:
+        raise InputError("labels: needs a label table, e.g. labels:labels.csv")
     table = read_labels(path)
     objects, values = query_items(table)
     return Dataset(name, "labels", table, Items(table.values, np.arange(len(table)), "scene"), objects, values)
@@ -192,10 +194,17 @@ def _visible(
     return shares
 
 
-def _refuse_unreadable(space: ConceptSpace) -> None:
+def refuse_unwritable(space: ConceptSpace) -> None:
+    """Raise TableError where a label table could not give back these names and words."""
     for concept in space.concepts:
+        if concept.name != concept.name.strip():
+            raise TableError(f"concept {concept.name!r} has blanks around its name, which are not read back; drop them")
         if concept.name.endswith("_idx"):
-            raise TableError(f"concept {concept.name!r} cannot be written: columns that end in _idx are not read back")
+            raise TableError(
+                f"concept {concept.name!r} cannot be written: columns that end in _idx are not read back; rename it"
+            )
         for value in concept.values:
             if value != value.strip():
-                raise TableError(f"{concept.name}: value {value!r} has blanks around it, which are not read back")
+                raise TableError(
+                    f"{concept.name}: value {value!r} has blanks around it, which are not read back; drop them"
+                )

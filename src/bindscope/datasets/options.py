@@ -46,13 +46,13 @@ def read_options(text: str, known: Mapping[str, Option], owner: str) -> dict[str
     for piece in text.split("&") if text else []:
         key, equals, word = piece.partition("=")
         if not key or not equals:
-            raise InputError(f"{owner}: options look like ?key=value&key=value, got {piece!r}")
+            raise InputError(f"{owner} options look like ?key=value&key=value, got {piece!r}")
         if key not in known:
             raise UnknownNameError(f"option of {owner}", key, known)
         if key in given:
-            raise InputError(f"{owner}: option {key} is given twice; give it once")
+            raise InputError(f"{owner} option {key} is given twice; give it once")
         given.add(key)
-        values[key] = _read_value(word, known[key], f"{owner}: option {key}")
+        values[key] = _read_value(word, known[key], f"{owner} option {key}")
     return values
 
 

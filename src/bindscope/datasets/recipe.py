@@ -53,9 +53,9 @@ OPTIONS = {
 
 def _refuse_other_than_text(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"YAML reads this as {value}; put the word in quotes")
+        raise ValueError("YAML reads this as no word; put it in quotes")
     if not isinstance(value, (str, list, dict)):
-        raise ValueError(f"expected a word, got {value!r}; put it in quotes")
+        raise ValueError("expected a word; put it in quotes")
     return value
 
 
@@ -253,4 +253,5 @@ def _first_error(path: str, error: ValidationError) -> InputError:
     if problem["type"] == "missing":
         return InputError(f"{path}: the key {where} is missing")
     message = problem["msg"].removeprefix("Value error, ")
-    return InputError(f"{path}: {where}: {message[:1].lower() + message[1:]}, got {problem['input']!r}"[:300])
+    said = message if message[1:2].isupper() else message[:1].lower() + message[1:]  # YAML stays YAML
+    return InputError(f"{path}: {where}: {said}, got {problem['input']!r}"[:300])

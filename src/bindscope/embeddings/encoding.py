@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bindscope.datasets.items import Dataset, Items
+from bindscope.datasets.labels import refuse_unwritable
 from bindscope.embeddings.artefact import Embeddings, Queries, query_tensors
 from bindscope.embeddings.cache import Cache, shard_name
 from bindscope.encoders.base import Encoder, Vectors, checked_vectors
@@ -34,14 +35,15 @@ def embed(
 
     cache: directory that keeps vectors between runs, see `default_cache` (None: none is kept). batch_size: rows given
     to the encoder at once (None: a shard; the encoder cuts it into batches of its own). progress: a bar on stderr.
-    Raises InputError where the encoder cannot read the data, VectorsError where it gives wrong vectors, StoreError
-    where the cache cannot be written.
+    Raises InputError where the encoder cannot read the data, TableError where the words of the data could not be
+    written down, VectorsError where the encoder gives wrong vectors, StoreError where the cache cannot be written.
     """
     refuse_modality(encoder, dataset)
     if not len(dataset.items):
         raise InputError(f"there is nothing to encode: {dataset.name} has no rows")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch size must be at least 1, got {batch_size}")
+    refuse_unwritable(dataset.table.space)  # before hours of encoding
     ready = encoder.prepare(dataset)
     fidelity = {**ready.fidelity(), "fingerprint": fingerprint(ready, dataset)}
     identity = {"encoder": fidelity, "data": dataset.digest, "batch_size": batch_size}

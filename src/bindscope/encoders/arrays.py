@@ -72,8 +72,15 @@ def parquet_vectors(path: Path, table: Any) -> NDArray[Any]:
         raise InputError(
             f"{path}: the columns of dimensions are not numbered one by one: {_listed([n for _, n in numbered])}"
         )
-    columns = [table.column(name).to_numpy() for _, name in numbered]
+    columns = [_numeric_column(path, name, table.column(name)) for _, name in numbered]
     return np.stack(columns, axis=1)
+
+
+def _numeric_column(path: Path, name: str, column: Any) -> NDArray[Any]:
+    array = np.asarray(column.to_numpy())
+    if array.dtype.kind not in "fiu":
+        raise VectorsError(f"{path}: column {name} must hold numbers, got {column.type}")
+    return array
 
 
 def finite_matrix(path: Path, array: NDArray[Any], label: str = "vectors") -> Vectors:
@@ -97,16 +104,18 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except FileNotFoundError:
         raise StoreError(f"cannot read {path}: no such file") from None
+    except IsADirectoryError:
+        raise StoreError(f"cannot read {path}: it is a directory, expected a file") from None
     except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, ArrowException, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "it ends too early"
         raise StoreError(f"cannot read {path}: {reason}; it may be cut short or of another kind") from error
 
 
 def _npz(path: Path) -> dict[str, NDArray[Any]]:
-    loaded = np.load(path, allow_pickle=False)
-    if not hasattr(loaded, "files"):
-        raise ValueError("not an npz archive")
-    with loaded:
+    with path.open("rb") as file:  # an own handle: numpy leaves one open where the archive is broken
+        loaded = np.load(file, allow_pickle=False)
+        if not hasattr(loaded, "files"):
+            raise ValueError("not an npz archive")
         return {name: loaded[name] for name in loaded.files}
 
 
@@ -133,7 +142,7 @@ def _list_column(path: Path, name: str, column: Any) -> NDArray[Any]:
             f"{path}: row {row} of column {name} has another length than row 0; all vectors need the same"
         )
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat).reshape(len(column), -1)
+    return np.asarray(flat).reshape(len(column), int(lengths[0]) if len(lengths) else 0)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -92,14 +92,24 @@ def checked_vectors(vectors: Any, n_rows: int, label: str, first_row: int = 0) -
     return single
 
 
+LARGEST = 1e15  # beyond it squares leave single precision
+
+
 def refuse_non_finite(vectors: Vectors, label: str, first_row: int = 0) -> None:
-    """Raise VectorsError that names the first row with NaN or infinite numbers."""
+    """Raise VectorsError that names the first row with NaN, infinite or hugely large numbers."""
     with np.errstate(invalid="ignore", over="ignore"):
         good = np.isfinite(vectors.sum(axis=1, dtype=np.float64))
+        large = np.flatnonzero(good & (np.abs(vectors).max(axis=1, initial=0.0) > LARGEST))
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         what = "NaN" if np.isnan(vectors[row]).any() else "infinite numbers"
         raise VectorsError(
             f"{label}: row {row + first_row} holds {what} ({int((~good).sum())} such rows); leave those rows out of "
             "vectors and labels, or mend the encoder"
+        )
+    if len(large):
+        worst = float(np.abs(vectors[large[0]]).max())
+        raise VectorsError(
+            f"{label}: row {int(large[0]) + first_row} holds a number as large as {worst:.1e}, expected at most "
+            f"{LARGEST:.0e}; scale the vectors down"
         )

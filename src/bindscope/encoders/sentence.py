@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 import logging
@@ -85,20 +86,42 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
         raise MissingExtraError(f"{name}", "sentence-transformers", "text") from None
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+    _refuse_device(settings.device)
     try:
         model = SentenceTransformer(place, device=settings.device or "cpu", local_files_only=not Path(place).exists())
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise StoreError(
-            f"cannot load {name} from a directory or the local hub cache ({reason}); fetch it beforehand with "
-            f"`hf download {rest}` where there is a network, or give the path of its directory"
-        ) from error
+        near = difflib.get_close_matches(rest, PACKAGED, n=1, cutoff=0.8)
+        way = f"did you mean st:{near[0]}?" if near else _advice(rest)
+        raise StoreError(f"cannot load {name} from a directory or the local hub cache ({reason}); {way}") from error
     model.eval()
     return SentenceEncoder(model, name, settings, _weights(Path(place)))
 
 
+def _advice(rest: str) -> str:
+    if Path(rest).exists():
+        return "the directory must hold a sentence-transformers model (modules.json, config.json, weights)"
+    return f"fetch it beforehand with `hf download {rest}` where there is a network, or give the path of its directory"
+
+
+def _refuse_device(device: str | None) -> None:
+    """Raise InputError for a device that torch does not know or this machine does not have."""
+    import torch
+
+    if device is None:
+        return
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise InputError(f"device {device!r} cannot be used here ({reason}); leave --device out for the cpu") from error
+
+
 def _packaged(model: str) -> str | None:
     """Directory of a model that an installed package ships, its weights checked."""
+    model = (
+        model if "/" in model else f"sentence-transformers/{model}"
+    )  # the library knows its own models by short names
     module = PACKAGED.get(model)
     spec = importlib.util.find_spec(module) if module else None
     if spec is None or spec.origin is None:

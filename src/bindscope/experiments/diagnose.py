@@ -14,7 +14,7 @@ import bindscope
 from bindscope.datasets import Dataset, load_dataset
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
 from bindscope.encoders import Encoder, load_encoder
-from bindscope.errors import InputError, StoreError, TableError, UnknownNameError
+from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments.audits import audit_records
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
@@ -27,6 +27,7 @@ ANALYSES = ("audit", "recognition", "geometry", "variance")  # all that a diagno
 DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6
+SMALLEST = 1e-15  # below it squares leave single precision
 Progress = Callable[[str], None]
 
 
@@ -112,6 +113,7 @@ def diagnose(
     writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
     store = default_cache() if cache is None else Path(cache)
     embeddings = embed(encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None)
+    _refuse_constant(embeddings, settings)
     records = analyse(embeddings, settings, writer, say)
     results = Results(records).stamped(
         model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
@@ -206,6 +208,19 @@ def _refuse_hopeless(table: SceneTable) -> None:
             f"the data has {len(main)} scenes of {table.headline_count} objects with one bag of values only; "
             "give scenes with at least two different bags"
         )
+
+
+def _refuse_constant(embeddings: Embeddings, settings: Settings) -> None:
+    """Vectors that are all the same answer no question, and single precision cannot see tiny ones."""
+    if set(settings.analyses) <= {"audit"}:
+        return
+    low, high = embeddings.vectors.min(axis=0), embeddings.vectors.max(axis=0)
+    if (low == high).all():
+        raise VectorsError(
+            f"the embeddings do not vary: all {len(embeddings.vectors)} vectors are equal; check the encoder and its input"
+        )
+    if max(float(high.max()), -float(low.min())) < SMALLEST:
+        raise VectorsError(f"no vector holds a number as large as {SMALLEST:.0e}; scale the vectors up")
 
 
 def _identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:

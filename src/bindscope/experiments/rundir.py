@@ -48,7 +48,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     file = directory / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{directory} is no run directory: it has no config.json; make one with `bindscope diagnose`"
         ) from None

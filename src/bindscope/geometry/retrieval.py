@@ -119,4 +119,6 @@ def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:
     keep = values > 1e-14 * values[-1]
     if keep.sum() >= pays:
         return None
-    return np.asarray(linalg.qr(rows.T @ turns[:, keep], mode="economic")[0] if len(rows) < dimensions else axes[:, keep])
+    return np.asarray(
+        linalg.qr(rows.T @ turns[:, keep], mode="economic")[0] if len(rows) < dimensions else axes[:, keep]
+    )
