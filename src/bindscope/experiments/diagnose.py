@@ -177,9 +177,7 @@ class _Jobs:
         singles = None
         alone = self.whole.table.rows_with(1)
         if self.main.table.headline_count != 1 and len(alone):
-            table = self.whole.table.take(alone)
-            if len(np.unique(table.object_codes[table.present])) == table.n_objects:
-                singles = (self.whole.vectors[alone], table)
+            singles = (self.whole.vectors[alone], self.whole.table.take(alone))
         return geometry_records(self.main, singles, *self.probes, self.seed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bindscope.embeddings import Embeddings
 from bindscope.errors import InputError
-from bindscope.probes import ProbeSet, fit_probes
+from bindscope.probes import MAX_TRAIN_ROWS, ProbeSet, fit_probes
 from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance, recognise_by_cosine
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, SceneTable
@@ -159,9 +159,31 @@ def recognition_records(embeddings: Embeddings, probes: ProbeSet, rows: BoolArra
         )
     vectors, table = embeddings.vectors, embeddings.table
     records += outcome_records(probe_outcomes(probes, vectors, table, rows), "probe", "held_out", seed)
+    records.append(training_record(probes, rows, seed))
     if len(table) <= SPREAD_MAX_ROWS:
         records += spread_records(vectors, table, probes, seed)
     return records
+
+
+def training_record(probes: ProbeSet, rows: BoolArray, seed: int) -> Record:
+    """What the probes were trained on: `value` rows of `n_scenes` training scenes (fewer where the limit bites)."""
+    every = (*probes.concepts, probes.objects)
+    extra = {
+        "limit": MAX_TRAIN_ROWS,
+        "penalties": [probe.penalty for probe in every],
+        "converged": all(probe.converged for probe in every),
+    }
+    return Record(
+        "recognition",
+        "training_rows",
+        int(probes.train.sum()),
+        "probe",
+        "all",
+        split="train",
+        n_scenes=int((~rows).sum()),
+        seed=seed,
+        extra=extra,
+    )
 
 
 def other_count_records(embeddings: Embeddings, seed: int) -> list[Record]:

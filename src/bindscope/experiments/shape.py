@@ -140,9 +140,18 @@ class GeometryMaker:
         return out
 
     def single_records(self, singles: tuple[Vectors, SceneTable] | None, level: Level) -> list[Record]:
-        """Scenes rebuilt from one-object scenes: unscaled, and with one fitted scale."""
+        """Scenes rebuilt from one-object scenes: unscaled, and with one fitted scale.
+
+        Only scenes whose every object has a one-object scene take part, as gallery too; `n_scenes` says how many.
+        """
         if singles is None:
             return []
+        alone = np.isin(np.arange(self.table.n_objects), singles[1].object_codes[singles[1].present])
+        covered = np.asarray(np.where(self.table.present, alone[self.table.object_codes], True).all(axis=1))
+        if len(np.unique(self.table.scene_ids[covered])) < 2:
+            return []
+        if not covered.all():
+            return self.among(covered).single_records(singles, level)
         rebuilt = reconstruct_single(self.vectors, self.table, *singles, level)
         out = self.judged(rebuilt, "single", level, "held_out")
         out += self.object_records(rebuilt, "single", level)
@@ -151,6 +160,11 @@ class GeometryMaker:
         error, total = scaled.errors(self.vectors)
         extra = {"scale": round(scale, 6)}
         return [*out, self.r2_record(error, total, "single", level, "in_sample", self.bootstrap, extra)]
+
+    def among(self, rows: BoolArray) -> GeometryMaker:
+        """The maker of some rows alone."""
+        scored = None if self.rows is None else self.rows[rows]
+        return GeometryMaker(self.vectors[rows], self.table.take(rows), self.probes, scored, self.seed)
 
     def sensitivity(self) -> list[Record]:
         """Level I by `ols+pos` on raw vectors (R^2 against zero, not the mean) and on vectors of unit length."""
@@ -238,7 +252,7 @@ def variance_records(embeddings: Embeddings, seed: int) -> list[Record]:
     vectors, table = embeddings.vectors, embeddings.table
     shares = variance_shares(vectors, table)
     bootstrap = ObjectBootstrap.of(table, seed)
-    records = _share_records(shares, bootstrap, table, seed) + _noise_records(shares, table, seed)
+    records = _share_records(shares, bootstrap, table, seed) + _noise_records(shares, bootstrap, table, seed)
     draws = NULL_DRAWS if len(table) <= MAX_GALLERY else NULL_DRAWS_LARGE
     if shares.ranks[3] == shares.ranks[2] or len(table) < 3:
         return records  # concepts x slot already say everything: no interaction to test
@@ -289,14 +303,22 @@ def _words(table: SceneTable, seed: int) -> dict[str, Any]:
     return {"split": "in_sample", "n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
 
 
-def _noise_records(shares: VarianceShares, table: SceneTable, seed: int) -> list[Record]:
+def _noise_records(shares: VarianceShares, bootstrap: ObjectBootstrap, table: SceneTable, seed: int) -> list[Record]:
+    """What replicates tell apart: noise, and what no pair of objects explains."""
     if shares.noise is None:
         return []
-    words = _words(table, seed)
-    noise = shares.noise_share
+    total, rows = shares.errors[0], shares.noise_contributions
+    noise, shift = shares.noise_share, shares.correction(len(STEPS))
     higher = shares.corrected(len(STEPS)) - noise
+    low, high = bootstrap.ratio(rows, total)
+    lower, upper = bootstrap.ratio(shares.contributions(len(STEPS)) - rows, total)
+
+    def record(metric: str, value: float, target: str, low: float, high: float) -> Record:
+        words = _words(table, seed)
+        return Record("variance", metric, value, "replicates", target, ci_low=low, ci_high=high, **words)
+
     return [
-        Record("variance", "share", noise, "replicates", "noise", **words),
-        Record("variance", "share", higher, "replicates", "higher_order", **words),
-        Record("variance", "noise_ceiling", 1.0 - noise, "replicates", "scenes", **words),
+        record("share", noise, "noise", low, high),
+        record("share", higher, "higher_order", lower - shift, upper - shift),
+        record("noise_ceiling", 1.0 - noise, "scenes", 1.0 - high, 1.0 - low),
     ]

@@ -105,14 +105,18 @@ def fit_additive(vectors: Vectors, table: SceneTable, estimator: str, level: Lev
     return AdditiveModel(level, by_slot, sums.mean, sums.coefficients(kind))
 
 
-def fit_single(vectors: Vectors, table: SceneTable, level: Level, mean: FloatArray) -> AdditiveModel:
+def fit_single(
+    vectors: Vectors, table: SceneTable, level: Level, mean: FloatArray, needed: IntArray | None = None
+) -> AdditiveModel:
     """Component vectors from one-object scenes, centred by their own mean; `mean` `[d]` is that of the scenes to rebuild.
 
-    Raises TableError where an object of the data set has no one-object scene.
+    needed: codes of the objects that these scenes show (None: all candidates). Raises TableError where one of them has
+    no one-object scene.
     """
     if (table.counts != 1).any():
         raise TableError("the estimator `single` is fitted on scenes of one object only")
-    missing = np.setdiff1d(np.arange(table.n_objects), table.object_codes[table.present])
+    wanted = np.arange(table.n_objects) if needed is None else needed
+    missing = np.setdiff1d(wanted, table.object_codes[table.present])
     if len(missing):
         raise TableError(
             f"{len(missing)} objects have no one-object scene, e.g. {table.object_name(int(missing[0]))!r}"
@@ -146,9 +150,9 @@ def reconstruct_held_out(
 def reconstruct_single(
     vectors: Vectors, table: SceneTable, single_vectors: Vectors, singles: SceneTable, level: Level
 ) -> Reconstruction:
-    """Scenes of several objects rebuilt from one-object scenes."""
+    """Scenes of several objects rebuilt from one-object scenes; each of their objects needs one."""
     mean = row_mean(vectors)
-    model = fit_single(single_vectors, singles, level, mean)
+    model = fit_single(single_vectors, singles, level, mean, np.unique(table.object_codes[table.present]))
     return Reconstruction(table, (model,), np.zeros(len(table), dtype=np.int64))
 
 

@@ -40,12 +40,13 @@ class VarianceShares:
     """Nested fits of one table.
 
     errors `[5, n]`: squared error of each row under the mean and after each step. ranks: of the mean (1) and after each
-    step. noise: sum of squares within scenes and its degrees of freedom, None without replicates.
+    step. noise: squared distance of each row to the mean of its scene `[n]` and the degrees of freedom of their sum,
+    None without replicates.
     """
 
     errors: FloatArray
     ranks: tuple[int, ...]
-    noise: tuple[float, int] | None
+    noise: tuple[FloatArray, int] | None
 
     @property
     def total(self) -> float:
@@ -84,7 +85,14 @@ class VarianceShares:
         """Share of the variance that differs between rows of the same scene, in 0..1; NaN without replicates."""
         if self.noise is None:
             return float("nan")
-        return float(self.noise[0] / self.noise[1] * (self.errors.shape[1] - 1) / self.total)
+        return float(self.noise_contributions.sum() / self.total)
+
+    @property
+    def noise_contributions(self) -> FloatArray:
+        """What each row adds to the sum of squares of noise, corrected for degrees of freedom, `[n]`."""
+        if self.noise is None:
+            return np.full(self.errors.shape[1], np.nan)
+        return np.asarray(self.noise[0] * ((self.errors.shape[1] - 1) / self.noise[1]))
 
 
 def variance_shares(vectors: Vectors, table: SceneTable) -> VarianceShares:
@@ -189,8 +197,8 @@ def _errors(vectors: Vectors, mean: FloatArray, design: sparse.csr_matrix, fitte
     return out
 
 
-def _within(vectors: Vectors, table: SceneTable) -> tuple[float, int] | None:
-    """Sum of squares and degrees of freedom within rows of the same scene; None where no scene occurs twice."""
+def _within(vectors: Vectors, table: SceneTable) -> tuple[FloatArray, int] | None:
+    """Squared distances `[n]` and degrees of freedom within rows of the same scene; None where no scene occurs twice."""
     ids = table.scene_ids
     sizes = np.bincount(ids)
     free = len(ids) - len(sizes)
@@ -198,8 +206,8 @@ def _within(vectors: Vectors, table: SceneTable) -> tuple[float, int] | None:
         return None
     design = sparse.csr_matrix((np.ones(len(ids)), (np.arange(len(ids)), ids)))
     means = cross_products(design, vectors) / sizes[:, None]
-    total = 0.0
+    out = np.empty(len(ids))
     for start in range(0, len(ids), _ROWS):
         some = slice(start, start + _ROWS)
-        total += float(((np.asarray(vectors[some], dtype=np.float64) - means[ids[some]]) ** 2).sum())
-    return total, free
+        out[some] = ((np.asarray(vectors[some], dtype=np.float64) - means[ids[some]]) ** 2).sum(axis=1)
+    return out, free
