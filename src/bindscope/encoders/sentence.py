@@ -52,7 +52,7 @@ class SentenceEncoder(Encoder):
         """Architecture, pooling, prompt, precision and versions."""
         first = self.model[0]
         config = getattr(getattr(first, "auto_model", None), "config", None)
-        pooling = [m.get_pooling_mode_str() for m in self.model if hasattr(m, "get_pooling_mode_str")]
+        pooling = [word for word in map(_pooling, self.model) if word]
         return {
             "encoder": self.name,
             "architecture": type(getattr(first, "auto_model", first)).__name__,
@@ -64,6 +64,7 @@ class SentenceEncoder(Encoder):
             "padding": "to the longest caption of a batch, masked",
             "prompt": self.settings.prompt,
             "prompts": dict(self.model.prompts or {}),
+            "default_prompt": self.model.default_prompt_name,
             "asymmetric": self.asymmetric,
             "eval_mode": not self.model.training,
             "dtype": str(next(self.model.parameters()).dtype),
@@ -89,13 +90,21 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     _refuse_device(settings.device)
     try:
         model = SentenceTransformer(place, device=settings.device or "cpu", local_files_only=not Path(place).exists())
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except Exception as error:  # what loading raises is up to two libraries and the file formats below them
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         near = difflib.get_close_matches(rest, PACKAGED, n=1, cutoff=0.8)
         way = f"did you mean st:{near[0]}?" if near else _advice(rest)
         raise StoreError(f"cannot load {name} from a directory or the local hub cache ({reason}); {way}") from error
     model.eval()
     return SentenceEncoder(model, name, settings, _weights(Path(place)))
+
+
+def _pooling(module: Any) -> str | None:
+    """The pooling of a module, by the method of older and the attribute of newer versions of the library."""
+    if hasattr(module, "get_pooling_mode_str"):
+        return str(module.get_pooling_mode_str())
+    mode = getattr(module, "pooling_mode", None)
+    return None if mode is None else str(mode)
 
 
 def _advice(rest: str) -> str:
