@@ -36,7 +36,7 @@ class Items:
 
     def take(self, index: ArrayLike | slice) -> Items:
         """The items at some positions (indices, a mask or a slice)."""
-        where = index if isinstance(index, slice) else np.asarray(index)
+        where = index if isinstance(index, slice) else _positions(index)
         positions = np.arange(len(self))[where]
         return replace(
             self,
@@ -77,7 +77,7 @@ class Dataset:
 
     def take(self, rows: ArrayLike) -> Dataset:
         """A sample of the rows (indices or mask); candidates and queries stay."""
-        where = np.asarray(rows)
+        where = _positions(rows)
         positions = np.arange(len(self))[where]
         mixed = hashlib.sha256(self.digest.encode() + positions.astype("<i8").tobytes()).hexdigest()
         return replace(self, table=self.table.take(where), items=self.items.take(where), digest=mixed)
@@ -96,6 +96,11 @@ def query_items(table: SceneTable) -> tuple[Items, tuple[Items, ...]]:
         cells[:, 0, k] = known
         values.append(Items(cells, known, "value"))
     return objects, tuple(values)
+
+
+def _positions(rows: ArrayLike) -> Any:
+    """Indices or a mask as an array; an empty list is no mask of floats."""
+    return np.asarray(rows) if np.size(rows) else np.zeros(0, dtype=np.int64)
 
 
 def _pick(sequence: tuple[Any, ...] | None, where: Any, positions: IntArray) -> tuple[Any, ...] | None:

@@ -18,6 +18,7 @@ from bindscope.encoders.base import Encoder, Vectors, checked_vectors
 from bindscope.errors import InputError, VectorsError
 
 SHARD_ROWS = 1024  # rows of a cache file: what a killed run can lose
+LINE_SECONDS = 30.0  # between two lines of progress in a log
 PLAIN_ROWS = 8192  # rows at once where there is no cache
 
 Report = Callable[[int], None]  # told how many more rows are done
@@ -162,6 +163,9 @@ def _progress(shown: bool, label: str, total: int) -> Iterator[Report]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # a log file: lines instead of a bar
+        yield _lines(console.print, label, total)
+        return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(f"{label}: {total:,} items", total=total)
         began = time.monotonic()
@@ -173,6 +177,22 @@ def _progress(shown: bool, label: str, total: int) -> Iterator[Report]:
             bar.advance(task, done)
 
         yield report
+
+
+def _lines(say: Callable[..., None], label: str, total: int) -> Report:
+    """Says the count and the rough cost once the first batch is done, then how far it is twice a minute."""
+    began = told = time.monotonic()
+    done = 0
+
+    def report(more: int) -> None:
+        nonlocal told, done
+        now, done = time.monotonic(), done + more
+        if done == more or (now - told > LINE_SECONDS and done < total):
+            left = (now - began) / done * (total - done)
+            say(f"{label}: {done:,} of {total:,} items, about {_duration(left)} to go", soft_wrap=True, highlight=False)
+            told = now
+
+    return report
 
 
 def _duration(seconds: float) -> str:

@@ -23,7 +23,7 @@ def write_tensors(path: Path, tensors: Tensors, record: Mapping[str, Any]) -> No
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     text = json.dumps({"sha256": _checksum(arrays), **record}, sort_keys=True, ensure_ascii=False)
     with whole_file(path) as partial:
         try:
