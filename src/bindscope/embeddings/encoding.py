@@ -187,7 +187,7 @@ def _lines(say: Callable[..., None], label: str, total: int) -> Report:
     def report(more: int) -> None:
         nonlocal told, done
         now, done = time.monotonic(), done + more
-        if done == more or (now - told > LINE_SECONDS and done < total):
+        if done < total and (done == more or now - told > LINE_SECONDS):
             left = (now - began) / done * (total - done)
             say(f"{label}: {done:,} of {total:,} items, about {_duration(left)} to go", soft_wrap=True, highlight=False)
             told = now

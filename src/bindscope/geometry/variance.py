@@ -69,12 +69,21 @@ class VarianceShares:
 
     def correction(self, step: int) -> float:
         """What degrees of freedom alone add to a share; NaN where the last step leaves none."""
-        if self.free <= 0:
-            return float("nan")
-        mean_square = float(self.errors[-1].sum()) / self.free
+        mean_square = self.mean_square
         if step == len(STEPS):
             return -mean_square * (self.ranks[-1] - 1) / self.total
         return mean_square * (self.ranks[step + 1] - self.ranks[step]) / self.total
+
+    @property
+    def mean_square(self) -> float:
+        """What one column that means nothing takes of the sum of squares; NaN where no degree of freedom is left.
+
+        With replicates it is that between scenes, which what pairs cannot explain raises above the noise.
+        """
+        left, free = float(self.errors[-1].sum()), self.free
+        if self.noise is not None and free > self.noise[1]:
+            left, free = left - float(self.noise[0].sum()), free - self.noise[1]
+        return left / free if free > 0 else float("nan")
 
     def corrected(self, step: int) -> float:
         """Share of a step without what degrees of freedom alone add; may be negative; the five sum to 1."""
