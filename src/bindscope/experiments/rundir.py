@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bindscope.errors import StoreError
+from bindscope.errors import InputError, StoreError
 from bindscope.results import Record, Results
 
 SCHEMA_VERSION = 1
@@ -102,8 +102,8 @@ class RunWriter:
         file = self.partial / "parts" / f"{name}.json"
         try:
             return [Record(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError):
-            return None  # not there, or cut short: it is made again
+        except (OSError, ValueError, TypeError, AttributeError, InputError):
+            return None  # not there, cut short, or of another version: it is made again
 
     def keep(self, name: str, records: Sequence[Record]) -> None:
         """Store the records of a finished analysis."""
@@ -116,9 +116,9 @@ class RunWriter:
             write_text(
                 self.partial / "config.json", json.dumps(config, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
             )
-            shutil.rmtree(self.partial / "parts")
-            (self.partial / "hash").unlink()
             _replace_directory(self.partial, self.directory)
+            shutil.rmtree(self.directory / "parts")  # after the move: a run that is stopped before it can go on
+            (self.directory / "hash").unlink()
         except OSError as error:
             raise StoreError(f"cannot write to {self.directory}: {error.strerror or error}") from error
         return self.directory
@@ -148,5 +148,10 @@ def _replace_directory(new: Path, place: Path) -> None:
     old = place.with_name(f"{place.name}.old-{os.getpid()}")
     if place.exists():
         os.replace(place, old)
-    os.replace(new, place)
+    try:
+        os.replace(new, place)
+    except OSError:
+        if old.exists():
+            os.replace(old, place)
+        raise
     shutil.rmtree(old, ignore_errors=True)
