@@ -294,3 +294,22 @@ def test_bag_objects_refuses_too_many_swaps() -> None:
     table = SceneTable.build(space, np.zeros((1, 3, 11), dtype=int))
     with pytest.raises(TableError, match="3 slots with 11 concepts give too many value swaps"):
         table.bag_objects()
+
+
+@given(small_tables, st.integers(0, 2**32 - 1), st.booleans())
+@quick
+def test_count_in_bag_both_ways_by_definition(table: SceneTable, seed: int, listed: bool) -> None:
+    among = np.random.default_rng(seed).random(table.n_objects) < 0.6
+    objects = [tuple(v) for v, a in zip(table.candidate_values.tolist(), among, strict=True) if a]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bindscope.scenes._BAG_CELLS", 7)  # blocks of a few rows
+        found = table._count_listed(among) if listed else table.count_in_bag(among)
+    for row, (values, present) in enumerate(zip(table.values.tolist(), table.present.tolist(), strict=True)):
+        shown = [cells for cells, there in zip(values, present, strict=True) if there]
+        made = [o for o in objects if all(any(cells[k] == v for cells in shown) for k, v in enumerate(o))]
+        assert found[row] == len(made)
+
+
+def test_scenes_of_many_objects_and_concepts_can_be_counted() -> None:
+    table = random_scenes(8, 3, 2, 2, n=300, m=10, seed=0)  # 10^4 ways to mix the values of a scene
+    assert table.count_in_bag(np.ones(table.n_objects, dtype=bool)).max() <= table.n_objects

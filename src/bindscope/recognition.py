@@ -162,10 +162,7 @@ def additive_scorer(table: SceneTable) -> tuple[FloatArray, FloatArray]:
 
     All objects made of present values tie. First with ties wrong, then with ties broken at random.
     """
-    ids = table.bag_objects()
-    place = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
-    known = (ids != ABSENT) & (table.candidates[place] == ids)
-    among = distinct_counts(np.where(known, place, ABSENT))
+    among = table.count_in_bag(np.ones(table.n_objects, dtype=bool))
     present = distinct_counts(table.object_codes)
     log = gammaln(present + 1.0) + gammaln(among - present + 1.0) - gammaln(among + 1.0)
     return (among == present).astype(np.float64), np.asarray(np.exp(log))

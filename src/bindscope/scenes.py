@@ -18,6 +18,7 @@ from bindscope.errors import TableError
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+_BAG_CELLS = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +195,35 @@ class SceneTable:
             for slots in product(range(self.n_slots), repeat=concepts)
         ]
         return np.stack([self.space.object_ids(one) for one in mixed], axis=1)
+
+    def count_in_bag(self, among: BoolArray) -> IntArray:
+        """How many candidates of the mask `among` `[O]` are made of values of the scene, one of each concept, `[n]`.
+
+        O(n m^C) or O(n C O), whichever is less, a block of rows at a time.
+        """
+        if self.n_slots**self.space.n_concepts <= self.n_objects:
+            return self._count_listed(among)
+        objects = self.candidate_values[among]
+        out = np.empty(len(self), dtype=np.int64)
+        step = max(1, _BAG_CELLS // max(len(objects), 1))
+        for start in range(0, len(self), step):
+            values = self.values[start : start + step]
+            inside = np.ones((len(values), len(objects)), dtype=bool)
+            for k, size in enumerate(self.space.sizes):
+                shown = np.zeros((len(values), size + 1), dtype=bool)
+                shown[np.arange(len(values))[:, None], values[:, :, k]] = True  # -1 falls into the last, extra column
+                inside &= shown[:, objects[:, k]]
+            out[start : start + step] = inside.sum(axis=1)
+        return out
+
+    def _count_listed(self, among: BoolArray) -> IntArray:
+        ids = self.bag_objects()
+        place = np.minimum(np.searchsorted(self.candidates, ids), self.n_objects - 1)
+        counted = (ids != ABSENT) & (self.candidates[place] == ids) & among[place]
+        ordered = np.sort(np.where(counted, place, ABSENT), axis=1)
+        new = ordered != ABSENT
+        new[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+        return np.asarray(new.sum(axis=1), dtype=np.int64)
 
     def object_name(self, code: int) -> str:
         """Words of the candidate at a position."""

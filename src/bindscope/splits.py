@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from bindscope.concepts import ABSENT, IntArray
+from bindscope.concepts import IntArray
 from bindscope.errors import InputError, TableError
 from bindscope.scenes import BoolArray, SceneTable
 
@@ -72,10 +72,7 @@ class ObjectSplit:
 
         Unshared, all objects held out, and every value-swapped object held out too (or not in the data set at all).
         """
-        ids = table.bag_objects()
-        place = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
-        known = (ids != ABSENT) & (table.candidates[place] == ids)
-        return np.asarray(table.unshared & ~(known & self.train[place]).any(axis=1))
+        return np.asarray(table.unshared & (table.count_in_bag(self.train) == 0))
 
 
 def split_objects(table: SceneTable, coverage: float, seed: int = 0, method: ObjectMethod = "connected") -> ObjectSplit:
