@@ -172,7 +172,7 @@ class _Frame:
             return cls(np.zeros((len(away), 1), dtype=np.float32), np.zeros(1), np.zeros((len(mean), 1)), mean)
         unit = away / rms
         values, axes = _principal_axes(unit)
-        return cls(unit.astype(np.float32) @ axes.astype(np.float32), values, axes / rms, mean)
+        return cls((unit @ axes).astype(np.float32), values, axes / rms, mean)
 
     @property
     def varies(self) -> bool:
