@@ -222,6 +222,28 @@ def test_a_run_is_not_resumed_by_another(command: Command, tmp_path: Path, monke
     assert (tmp_path / "r" / "results.csv").read_bytes() == (tmp_path / "s" / "results.csv").read_bytes()
 
 
+def test_embed_does_not_write_into_a_run(command: Command, tmp_path: Path) -> None:
+    assert command(*PLANTED, "text:3x3", "--out", "r", "--analyses", "audit").code == 0
+    before = (tmp_path / "r" / "embeddings.safetensors").read_bytes()
+    done = command("embed", "planted:object?dim=4", "--data", "text:3x3", "--out", "r")
+    assert "r is a run directory, whose embeddings would be replaced" in done.refusal
+    assert (tmp_path / "r" / "embeddings.safetensors").read_bytes() == before
+
+
+def test_a_gate_says_which_figure_it_wants(command: Command) -> None:
+    done = command(*PLANTED, "text:3x3", "--analyses", "variance", "--fail-if", "share<0.5")
+    assert re.search(r"share has several targets; write one of share\[concepts\], share\[cross_object\]", done.refusal)
+    assert command(*PLANTED, "text:3x3", "--analyses", "variance", "--fail-if", "share[concepts]<0.5").code == 0
+
+
+@pytest.mark.parametrize("seed", ["-1", "9223372036854775808", "1.5", "x"])
+def test_seeds_that_are_none(command: Command, seed: str) -> None:
+    done = command(*PLANTED, "text:3x3", "--seed", seed)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert command(*PLANTED, "text:3x3", "--analyses", "audit", "--seed", str(2**63 - 1)).code == 0
+
+
 def test_results_of_a_damaged_run(command: Command, tmp_path: Path) -> None:
     assert command(*PLANTED, "text:3x3", "--out", "r", "--analyses", "audit").code == 0
     file = tmp_path / "r" / "results.parquet"

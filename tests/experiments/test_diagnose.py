@@ -289,7 +289,7 @@ def test_data_that_can_show_nothing_is_refused(tmp_path: Path, data: str, messag
     [
         ({"analyses": ["geometri"]}, r"unknown analysis 'geometri'; did you mean geometry"),
         ({"analyses": []}, r"no analysis was asked for"),
-        ({"seed": -1}, r"seed must be 0 or larger, got -1"),
+        ({"seed": -1}, r"seed must be 0 or larger and below 2\^63, got -1"),
         ({"sample": 1}, r"at least 2 scenes, got 1"),
         ({"batch_size": 0}, r"at least 1, got 0"),
     ],

@@ -81,7 +81,10 @@ def embed(
     from bindscope.embeddings import default_cache, save_embeddings
     from bindscope.embeddings import embed as embed_scenes
     from bindscope.encoders import load_encoder
+    from bindscope.errors import StoreError
 
+    if (out / "config.json").exists():
+        raise StoreError(f"{out} is a run directory, whose embeddings would be replaced; give another --out")
     dataset = load_dataset(data)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     found = embed_scenes(encoder, dataset, cache=cache or default_cache(), batch_size=batch_size, progress=True)

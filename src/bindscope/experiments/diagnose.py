@@ -52,8 +52,8 @@ class Settings:
                 raise UnknownNameError("analysis", name, (*ANALYSES, ALL))
         if not self.analyses:
             raise InputError(f"no analysis was asked for; give some of {', '.join(ANALYSES)}")
-        if self.seed < 0:
-            raise InputError(f"the seed must be 0 or larger, got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"the seed must be 0 or larger and below 2^63, got {self.seed}")
         if self.sample is not None and self.sample < 2:
             raise InputError(f"--sample must be at least 2 scenes, got {self.sample}")
         if self.batch_size is not None and self.batch_size < 1:

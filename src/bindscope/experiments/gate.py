@@ -97,6 +97,11 @@ def _record(results: Results, condition: Condition) -> Record:
     targets = {record.target for record in found if record.target}
     if condition.target is not None and condition.target not in targets:
         raise UnknownNameError(f"target of {condition.metric} in --fail-if", condition.target, targets)
+    if condition.target is None and len(targets) > 1:
+        raise InputError(
+            f"--fail-if {condition.text!r}: {condition.metric} has several targets; write one of "
+            f"{', '.join(f'{condition.metric}[{target}]' for target in sorted(targets))}"
+        )
     chosen = found.select(target=condition.target) if condition.target is not None else found
     preferred = chosen.select(estimator="ols+pos", split="held_out")
     return (preferred if len(preferred) else chosen).records[0]
