@@ -284,6 +284,17 @@ def test_data_that_can_show_nothing_is_refused(tmp_path: Path, data: str, messag
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("analysis", ["geometry", "variance"])
+def test_designs_that_no_fit_can_hold_are_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, analysis: str
+) -> None:
+    monkeypatch.setattr("bindscope.experiments.diagnose.MAX_COLUMNS", 500)
+    monkeypatch.setattr("bindscope.experiments.diagnose.embed", None)  # it does not come to that
+    data = "text:20x15?m=3&scenes=1000"
+    with pytest.raises(InputError, match=rf"{analysis} of these scenes needs a design of [\d,]+ columns .*--analyses"):
+        run("bag?dim=8", data, tmp_path, analyses=[analysis, "recognition"])
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

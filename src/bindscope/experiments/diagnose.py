@@ -12,6 +12,7 @@ import numpy as np
 
 import bindscope
 from bindscope.datasets import Dataset, load_dataset
+from bindscope.design import MAX_COLUMNS, object_design
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
@@ -19,6 +20,7 @@ from bindscope.experiments.audits import audit_records
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
 from bindscope.experiments.shape import geometry_records, variance_records
+from bindscope.geometry.variance import nested_designs
 from bindscope.probes import ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
@@ -108,6 +110,7 @@ def diagnose(
     say = progress or (lambda text: None)
     dataset = _sampled(load_dataset(data), settings)
     _refuse_hopeless(dataset.table)
+    _refuse_too_wide(dataset.table, settings)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     digest = config_hash(_identity(settings, dataset))
     writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
@@ -206,6 +209,22 @@ def _refuse_hopeless(table: SceneTable) -> None:
             f"the data has {len(main)} scenes of {table.headline_count} objects with one bag of values only; "
             "give scenes with at least two different bags"
         )
+
+
+def _refuse_too_wide(table: SceneTable, settings: Settings) -> None:
+    """Designs that no least-squares fit here can hold are refused before the vectors are made."""
+    main = table.take(table.rows_with(table.headline_count))
+    makers: dict[str, Callable[[], int]] = {
+        "geometry": lambda: int(object_design(main, by_slot=True).shape[1]),
+        "variance": lambda: int(nested_designs(main)[-1].shape[1]),
+    }
+    for name in settings.analyses:
+        width = makers[name]() if name in makers else 0
+        if width > MAX_COLUMNS:
+            raise InputError(
+                f"{name} of these scenes needs a design of {width:,} columns and a least-squares fit here takes at most "
+                f"{MAX_COLUMNS:,}; leave it out with --analyses, or use fewer objects or values"
+            )
 
 
 def _refuse_constant(embeddings: Embeddings, settings: Settings) -> None:
