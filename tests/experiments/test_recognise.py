@@ -49,7 +49,7 @@ def test_zero_shot_by_loops(centred: bool, shift: float) -> None:
 
 def test_a_common_direction_is_seen_by_raw_vectors_alone() -> None:
     """Raw cosine is what a user gets; centring tells how much of its failure is one shared direction."""
-    plain, shifted = embeddings("object", 0.0, 0.0, 128), embeddings("object", 0.0, 5.0, 128)
+    plain, shifted = embeddings("object", 0.0, 0.0, 128), embeddings("object", 0.0, 30.0, 128)
     assert zero_shot(plain).objects.right.mean() == 1.0
     assert zero_shot(shifted).objects.right.mean() < 0.5
     assert zero_shot(shifted, centred=True).objects.right.mean() > 0.9
