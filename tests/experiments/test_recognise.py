@@ -16,9 +16,9 @@ from planted import plant, scenes
 def embeddings(kind: str = "mixed", noise: float = 1.0, shift: float = 0.0, dim: int = 12) -> Embeddings:
     table = scenes(4, 3)
     world = plant(kind, table, dim=dim, noise=noise)  # type: ignore[arg-type]
-    values = tuple((world.concept_queries(k) - shift).astype(np.float32) for k in range(2))
+    values = tuple(world.concept_queries(k).astype(np.float32) for k in range(2))
     vectors = (world.vectors + shift).astype(np.float32)
-    return Embeddings(vectors, table, Queries((world.queries - shift).astype(np.float32), values))
+    return Embeddings(vectors, table, Queries(world.queries.astype(np.float32), values))
 
 
 def right_by_loops(vectors: np.ndarray, queries: np.ndarray, members: np.ndarray) -> list[bool]:
