@@ -1,0 +1,104 @@
+"""Recognition of a model's scenes by its own queries, on training, validation and test objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bindscope.concepts import IntArray
+from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.model import DualEncoder
+from bindscope.controlled.sampling import Objects, closed_table, test_table
+from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance, recognise_by_cosine
+from bindscope.scenes import SceneTable
+
+Vectors = NDArray[np.float32]
+_ROWS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """Scene tables that a run is judged on; a side that has no scene is None."""
+
+    tables: dict[str, SceneTable | None]
+
+    @classmethod
+    def of(cls, config: TrainConfig, objects: Objects) -> Suite:
+        """train, validation, test (all scenes of test objects) and closed (of them, those that are closed)."""
+        most, m, seed = config.test_scenes, config.objects, config.seed
+        tables: dict[str, SceneTable | None] = {}
+        for name, pool in (("train", objects.train), ("validation", objects.validation), ("test", objects.test)):
+            tables[name] = test_table(objects, pool, m, most, seed) if len(pool) >= m else None
+        tables["closed"] = closed_table(objects, objects.test, m, most, seed) if len(objects.test) >= m else None
+        return cls(tables)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Recognition of each scene of one table."""
+
+    table: SceneTable
+    concepts: tuple[Recognised, ...]
+    objects: Recognised
+
+    def summary(self) -> dict[str, float | int]:
+        """Figures with chance and ceiling, for a log."""
+        return {
+            "concept_recognition": float(np.mean([c.right.mean() for c in self.concepts])),
+            "object_recognition": float(self.objects.right.mean()),
+            "concept_chance": float(concept_chance(self.table).mean()),
+            "chance": float(object_chance(self.table).mean()),
+            "ceiling": ceiling(self.table),
+            "n_scenes": len(self.table),
+        }
+
+
+def judge(model: DualEncoder, config: TrainConfig, table: SceneTable) -> Outcome:
+    """Encode a table's scenes and the queries of all candidates and values, and judge by the definition."""
+    vectors = encode_values(model.scene, table.values)
+    queries = object_queries(model, config, table)
+    values = value_queries(model, config)
+    concepts = tuple(
+        recognise_by_cosine(vectors, values[k][table.known_values(k)], table.members(k)[0])
+        for k in range(config.concepts)
+    )
+    return Outcome(table, concepts, recognise_by_cosine(vectors, queries, table.object_codes))
+
+
+def judge_all(model: DualEncoder, config: TrainConfig, suite: Suite) -> dict[str, Outcome]:
+    """Outcomes of every table of a suite that has scenes."""
+    model.eval()
+    with torch.inference_mode():
+        found = {name: judge(model, config, table) for name, table in suite.tables.items() if table is not None}
+    model.train()
+    return found
+
+
+def object_queries(model: DualEncoder, config: TrainConfig, table: SceneTable) -> Vectors:
+    """q(o) of all candidates `[O, output]`."""
+    return encode_values(model.query, table.candidate_values[:, None, :])
+
+
+def value_queries(model: DualEncoder, config: TrainConfig) -> list[Vectors]:
+    """q(value) of all values of each concept, `[V, output]`."""
+    return [encode_values(model.query, value_items(config.concepts, k, config.values)) for k in range(config.concepts)]
+
+
+def value_items(n_concepts: int, concept: int, size: int) -> IntArray:
+    """A value alone, `[V, 1, C]`: the other concepts are -1."""
+    items = np.full((size, 1, n_concepts), -1, dtype=np.int64)
+    items[:, 0, concept] = np.arange(size)
+    return items
+
+
+def encode_values(tower: torch.nn.Module, values: IntArray) -> Vectors:
+    """Vectors `[n, output]` of value indices `[n, m, C]`, a block of rows at a time."""
+    with torch.inference_mode():
+        parts = [
+            tower(torch.from_numpy(np.ascontiguousarray(values[start : start + _ROWS]))).float().numpy()
+            for start in range(0, len(values), _ROWS)
+        ]
+    return np.concatenate(parts)

@@ -1,0 +1,105 @@
+"""Optimisers: Muon for the hidden matrices with AdamW for the rest, or AdamW for all; warm-up and decay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.model import DualEncoder
+
+FLOOR = 0.02  # share of the peak rate that a decaying schedule ends at
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update of each matrix is replaced by its nearest semi-orthogonal matrix (up to the iteration's error).
+
+    Five Newton-Schulz steps of the quintic 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on the singular values, in single precision
+    (processors without bf16 emulate it, some five times slower than this), matrices of one shape at once. The update is
+    scaled by sqrt(max(1, rows / columns)). Method: K. Jordan et al., Muon (2024).
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(list(params), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update with Nesterov momentum and decoupled weight decay."""
+        for group in self.param_groups:
+            shapes: dict[tuple[int, ...], list[Tensor]] = {}
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes.setdefault(tuple(parameter.shape), []).append(parameter)
+            for parameters in shapes.values():
+                self._update(parameters, group)
+
+    def _update(self, parameters: Sequence[Tensor], group: dict[str, Any]) -> None:
+        moved = [self._momentum(parameter, group["momentum"]) for parameter in parameters]
+        rows, columns = parameters[0].shape
+        updates = orthogonal(torch.stack(moved)) * math.sqrt(max(1.0, rows / columns))
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+
+    def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum_buffer"]
+        buffer.lerp_(parameter.grad, 1.0 - momentum)
+        return parameter.grad.lerp(buffer, momentum)
+
+
+def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Matrices `[b, r, c]` with singular values moved close to 1 (0.7 to 1.2), directions kept."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        square = x @ x.transpose(1, 2)
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.transpose(1, 2) if tall else x
+
+
+def make_optimizers(model: DualEncoder, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon (where asked for) on two-dimensional weights inside the blocks; AdamW without decay on norms and biases."""
+    hidden = [p for n, p in model.named_parameters() if ".blocks." in n and p.ndim == 2]
+    chosen = {id(p) for p in hidden} if config.optimizer == "muon" else set()
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))]
+    if chosen:
+        found.append(
+            Muon(hidden, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
+        )
+    for optimizer in found:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return found
+
+
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], config: TrainConfig, step: int) -> None:
+    """The learning rates of a step: a function of the step alone."""
+    factor = rate_factor(config, step)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+
+
+def rate_factor(config: TrainConfig, step: int) -> float:
+    """Share of the peak rate at a step (from 0): linear warm-up, then cosine, linear or constant."""
+    warmup = min(config.warmup, max(config.steps // 10, 1))
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(config.steps - warmup, 1)
+    if config.schedule == "constant":
+        return 1.0
+    left = 1.0 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return FLOOR + (1 - FLOOR) * left

@@ -1,0 +1,132 @@
+"""Checkpoints as safetensors with a JSON record: written whole or not at all, and exact on resume."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bindscope.controlled.config import CONFIG_FILE, TrainConfig
+from bindscope.controlled.model import DualEncoder
+from bindscope.datasets.whole import whole_file
+from bindscope.errors import StoreError
+
+STATE_FILE, MODEL_FILE, LOG_FILE = "state.safetensors", "model.safetensors", "metrics.jsonl"
+
+
+def save_state(
+    directory: Path, model: DualEncoder, optimizers: Sequence[torch.optim.Optimizer], record: Mapping[str, Any]
+) -> None:
+    """Everything that a resumed run needs: weights, optimiser state, and a record (step, best, log length)."""
+    tensors = {f"model.{k}": v.detach().clone() for k, v in model.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).clone()
+    write_tensors(directory / STATE_FILE, tensors, record)
+
+
+def load_state(
+    directory: Path, model: DualEncoder, optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, Any] | None:
+    """Put a saved state into model and optimisers and return its record; None where there is none that is whole."""
+    file = directory / STATE_FILE
+    if not file.exists():
+        return None
+    try:
+        tensors, record = read_tensors(file)
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        for number, optimizer in enumerate(optimizers):
+            optimizer.load_state_dict(_optimizer_state(optimizer, tensors, f"optimizer.{number}."))
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise StoreError(f"{file} does not fit these settings ({str(error).splitlines()[0]}); train anew in another --out") from error
+    return record
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        if key.startswith(prefix):
+            index, name = key.removeprefix(prefix).split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+
+
+def save_model(directory: Path, model: DualEncoder, record: Mapping[str, Any]) -> None:
+    """The chosen weights alone."""
+    write_tensors(directory / MODEL_FILE, {k: v.detach() for k, v in model.state_dict().items()}, record)
+
+
+def load_model(directory: Path, model: DualEncoder) -> dict[str, Any]:
+    """Put the chosen weights into a model; StoreError where they are missing or damaged."""
+    file = directory / MODEL_FILE
+    if not file.exists():
+        raise StoreError(f"{directory} holds no finished training run: {MODEL_FILE} is missing; run `bindscope train` to the end")
+    tensors, record = read_tensors(file)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise StoreError(f"{file} does not fit {CONFIG_FILE} beside it; train again") from error
+    return record
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Safetensors under a temporary name, renamed when whole."""
+    from safetensors.torch import save_file
+
+    text = json.dumps(record, sort_keys=True)
+    with whole_file(file) as partial:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"bindscope": text})
+
+
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and record; StoreError where the file is cut short or not ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
+        return tensors, dict(json.loads(metadata["bindscope"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise StoreError(f"{file} is cut short or was not written by bindscope ({error}); remove it and resume") from error
+
+
+def write_config(directory: Path, config: TrainConfig) -> None:
+    """train.json, written first so that a resumed run can compare."""
+    with whole_file(directory / CONFIG_FILE) as partial:
+        partial.write_text(json.dumps(config.model_dump(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def append_log(directory: Path, line: Mapping[str, Any]) -> None:
+    """One line of metrics.jsonl, on disk before the next step."""
+    with (directory / LOG_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_log(directory: Path) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl; a last line that is cut short is left out."""
+    file = directory / LOG_FILE
+    if not file.exists():
+        return []
+    lines = []
+    for text in file.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
+
+
+def trim_log(directory: Path, step: int) -> None:
+    """Keep the lines up to a step, so that a resumed run does not log anything twice."""
+    kept = [line for line in read_log(directory) if line["step"] <= step]
+    with whole_file(directory / LOG_FILE) as partial:
+        partial.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in kept), encoding="utf-8")

@@ -1,0 +1,223 @@
+"""The training loop: resumable to the bit, stopped by validation objects, judged on test objects that chose nothing."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bindscope.concepts import ABSENT
+from bindscope.controlled import store
+from bindscope.controlled.config import TrainConfig, read_config
+from bindscope.controlled.evaluate import Outcome, Suite, judge_all
+from bindscope.controlled.model import DualEncoder, build_model, sizes
+from bindscope.controlled.objective import contrastive, shown, values_shown
+from bindscope.controlled.optim import make_optimizers, set_rates
+from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
+from bindscope.errors import StoreError
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished run. outcomes: recognition of the chosen weights on train, validation, test and closed scenes."""
+
+    config: TrainConfig
+    directory: Path
+    model: DualEncoder
+    objects: Objects
+    outcomes: dict[str, Outcome]
+    log: list[dict[str, Any]]
+    best_step: int
+
+
+def train(config: TrainConfig, directory: Path, progress: Progress | None = None, stop_after: int | None = None) -> Trained | None:
+    """Train (or go on training) in a directory; a finished run is read back.
+
+    stop_after: leave off after this step as a kill would (for tests and time slices); then None is returned.
+    Raises StoreError where the directory holds a run of other settings.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    prepare_directory(config, directory)
+    loop = Loop(config, directory)
+    if not loop.finished():
+        loop.restore()
+        for line in loop.run(stop_after):
+            if progress is not None:
+                progress(line)
+        if loop.step < config.steps and not loop.exhausted():
+            return None
+        loop.finish()
+    return loop.result()
+
+
+def prepare_directory(config: TrainConfig, directory: Path) -> None:
+    """Make the directory, or check that it belongs to the same settings (threads may differ)."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {directory}: {error.strerror or error}; give another --out") from error
+    if (directory / store.CONFIG_FILE).exists():
+        if not same_settings(read_config(directory), config):
+            raise StoreError(f"{directory} holds a run of other settings; give another --out")
+    elif any(directory.iterdir()):
+        raise StoreError(f"{directory} exists and is no training run; give another --out or empty it")
+    else:
+        store.write_config(directory, config)
+
+
+def same_settings(one: TrainConfig, other: TrainConfig) -> bool:
+    """Whether two settings give the same model."""
+    ignored = {"threads", "report_to", "checkpoint_every"}
+    return one.model_dump(exclude=ignored) == other.model_dump(exclude=ignored)
+
+
+class Loop:
+    """State of one run in progress."""
+
+    def __init__(self, config: TrainConfig, directory: Path) -> None:
+        self.config, self.directory = config, directory
+        self.objects = split_run(config)
+        self.sampler = Sampler(config, self.objects)
+        self.suite = Suite.of(config, self.objects)
+        self.model = build_model(config)
+        self.optimizers = make_optimizers(self.model, config)
+        self.step, self.best_step, self.best, self.seconds = 0, 0, -1.0, 0.0
+        self.values = torch.from_numpy(self.objects.space.object_values(range(config.n_objects)))
+        self.scene = torch.compile(self.model.scene) if config.compile else self.model.scene
+        self.query = torch.compile(self.model.query) if config.compile else self.model.query
+
+    def finished(self) -> bool:
+        """Whether the chosen weights are there."""
+        return (self.directory / store.MODEL_FILE).exists()
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint, if there is one."""
+        record = store.load_state(self.directory, self.model, self.optimizers)
+        if record is not None:
+            self.step, self.best_step, self.best = record["step"], record["best_step"], record["best"]
+            self.seconds = record["seconds"]
+        store.trim_log(self.directory, self.step)
+
+    def run(self, stop_after: int | None = None) -> Iterator[dict[str, Any]]:
+        """Steps until the end, giving a line of metrics at each evaluation."""
+        last = self.config.steps if stop_after is None else min(stop_after, self.config.steps)
+        running, began = 0.0, time.perf_counter()
+        count = 0
+        while self.step < last and not self.exhausted():
+            running += self.one_step(self.sampler.batch(self.step))
+            self.step, count = self.step + 1, count + 1
+            at_end = self.step == self.config.steps
+            if self.step % self.config.evaluate_every == 0 or at_end:
+                self.seconds += time.perf_counter() - began
+                yield self.evaluate(running / count)
+                running, count, began = 0.0, 0, time.perf_counter()
+            if self.step % self.config.checkpoint_every == 0 and self.step % self.config.evaluate_every == 0:
+                self.save()
+
+    def one_step(self, batch: Batch) -> float:
+        """One update; the loss in nats."""
+        set_rates(self.optimizers, self.config, self.step)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return float(loss.detach())
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Object loss, plus the mean loss over concepts where concept queries are trained."""
+        scenes, asked = torch.from_numpy(batch.scenes), torch.from_numpy(batch.asked)
+        values = torch.where((scenes == ABSENT)[..., None], ABSENT, self.values[scenes.clamp(min=0)])
+        with autocast(self.config):
+            vectors = self.scene(values)
+            queries = self.query(self.values[asked][:, None, :])
+            scores = self.model.scale * vectors @ queries.T
+            total = contrastive(scores, shown(scenes, asked))
+            if self.config.concept_queries:
+                total = total + self.concept_loss(vectors, values)
+        return total
+
+    def concept_loss(self, vectors: Tensor, values: Tensor) -> Tensor:
+        """Mean over concepts of the loss against all values of the concept."""
+        config = self.config
+        items = torch.full((config.concepts, config.values, 1, config.concepts), ABSENT)
+        for k in range(config.concepts):
+            items[k, :, 0, k] = torch.arange(config.values)
+        queries = self.query(items.flatten(0, 1)).unflatten(0, (config.concepts, config.values))
+        losses = [
+            contrastive(self.model.scale * vectors @ queries[k].T, values_shown(values, k, config.values))
+            for k in range(config.concepts)
+        ]
+        return torch.stack(losses).mean()
+
+    def evaluate(self, loss: float) -> dict[str, Any]:
+        """Metrics on training and held-out objects; keeps the weights that read validation objects best."""
+        outcomes = judge_all(self.model, self.config, Suite({k: v for k, v in self.suite.tables.items() if k != "closed"}))
+        line: dict[str, Any] = {"step": self.step, "loss": loss, "seconds": round(self.seconds, 3)}
+        line |= {name: outcome.summary() for name, outcome in outcomes.items()}
+        if self.judged(line) > self.best:
+            self.best, self.best_step = self.judged(line), self.step
+            store.write_tensors(self.directory / BEST_FILE, dict(self.model.state_dict()), {"step": self.step})
+        store.append_log(self.directory, line)
+        return line
+
+    def judged(self, line: dict[str, Any]) -> float:
+        """What decides when to stop: objects of validation scenes, or the step where there are too few objects."""
+        validation = line.get("validation")
+        return float(validation["object_recognition"]) if validation is not None else float(self.step)
+
+    def exhausted(self) -> bool:
+        """Whether validation objects have not improved for `patience` evaluations."""
+        patience = self.config.patience
+        return patience is not None and self.step - self.best_step >= patience * self.config.evaluate_every
+
+    def save(self) -> None:
+        """A checkpoint."""
+        record = {"step": self.step, "best_step": self.best_step, "best": self.best, "seconds": self.seconds}
+        store.save_state(self.directory, self.model, self.optimizers, record)
+
+    def finish(self) -> None:
+        """The best weights become the model; the checkpoint goes."""
+        tensors, record = store.read_tensors(self.directory / BEST_FILE)
+        self.model.load_state_dict(tensors)
+        store.save_model(self.directory, self.model, {"best_step": record["step"], "steps": self.step})
+        for name in (BEST_FILE, store.STATE_FILE):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def result(self) -> Trained:
+        """The finished run with its figures on every table."""
+        record = store.load_model(self.directory, self.model)
+        outcomes = judge_all(self.model, self.config, self.suite)
+        log = store.read_log(self.directory)
+        return Trained(self.config, self.directory, self.model, self.objects, outcomes, log, record["best_step"])
+
+
+BEST_FILE = "best.safetensors"
+
+
+def load_trained(directory: Path) -> tuple[TrainConfig, DualEncoder]:
+    """Settings and chosen weights of a finished run."""
+    config = read_config(directory)
+    model = DualEncoder(config)
+    store.load_model(directory, model)
+    return config, model.eval()
+
+
+def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
+    """bf16 where it is asked for, or where `auto` finds a processor that multiplies in it."""
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    if config.precision == "bf16" or (config.precision == "auto" and fast):
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    return nullcontext()
