@@ -148,7 +148,9 @@ def read_config(directory: Path) -> TrainConfig:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(f"{directory} is no training run: it has no {CONFIG_FILE}; make one with `bindscope train`") from None
+        raise StoreError(
+            f"{directory} is no training run: it has no {CONFIG_FILE}; make one with `bindscope train`"
+        ) from None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {file}: {error}; train again") from error
     if not isinstance(content, dict):

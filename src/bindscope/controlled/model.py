@@ -37,11 +37,14 @@ class Block(nn.Module):
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
         )
         x = x + self.out(seen.transpose(1, 2).reshape(batch, length, width))
-        return x + self.down(functional.gelu(self.up(self.norm2(x))))
+        moved: Tensor = x + self.down(functional.gelu(self.up(self.norm2(x))))
+        return moved
 
 
 class Tower(nn.Module):
     """Values `[B, m, C]` (-1: no object, or a concept that is not asked) to vectors `[B, output]`."""
+
+    offsets: Tensor
 
     def __init__(self, config: TrainConfig, slots: int) -> None:
         super().__init__()

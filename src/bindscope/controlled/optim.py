@@ -57,7 +57,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     """Matrices `[b, r, c]` with singular values moved close to 1 (0.7 to 1.2), directions kept."""
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if tall else matrices
+    x: Tensor = matrices.transpose(1, 2) if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.transpose(1, 2)
@@ -76,9 +76,7 @@ def make_optimizers(model: DualEncoder, config: TrainConfig) -> list[torch.optim
     ]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))]
     if chosen:
-        found.append(
-            Muon(hidden, lr=config.muon_learning_rate, weight_decay=config.weight_decay)
-        )
+        found.append(Muon(hidden, lr=config.muon_learning_rate, weight_decay=config.weight_decay))
     for optimizer in found:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

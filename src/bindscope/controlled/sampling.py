@@ -6,16 +6,19 @@ Every draw is a function of (seed, step) alone, so that a resumed run sees the s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, islice, permutations, product
+from math import comb
 
 import numpy as np
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.controlled.config import TrainConfig
 from bindscope.errors import InputError
-from bindscope.scenes import BoolArray, SceneTable
+from bindscope.scenes import SceneTable
 from bindscope.splits import ObjectSplit, split_objects
 
 _BATCH, _QUERIES, _SCENES = range(3)
+MAX_PARTNERS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,30 +123,67 @@ def swapped_objects(space: ConceptSpace, scenes: IntArray) -> IntArray:
                 mixed = values[:, i].copy()
                 mixed[:, k] = values[:, j, k]
                 found.append(space.object_ids(mixed))
-    ids = np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
-    return ids[ids != ABSENT]
+    ids: IntArray = np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+    return np.asarray(ids[ids != ABSENT], dtype=np.int64)
 
 
 def test_table(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> SceneTable:
-    """Scenes of objects of a pool, candidates are all objects: every set of m objects, or a drawn sample of them."""
-    rng = np.random.default_rng([seed, 37, _SCENES, m])
-    count = _combinations(len(pool), m)
-    if count <= most:
-        scenes = _all_sets(pool, m)
-    else:
-        scenes = np.sort(draw_scenes(pool, 2 * most, m, None, rng), axis=1)
-        scenes = np.unique(scenes, axis=0)
-        scenes = scenes[np.sort(rng.permutation(len(scenes))[:most])]
-    return SceneTable.build(
-        objects.space, objects.space.object_values(scenes), candidates=np.arange(objects.space.n_objects)
-    )
+    """Scenes of objects of a pool, candidates are all objects: every set of m objects, or a drawn sample of them.
+
+    A sample holds whole bags: with each scene stand the scenes of the pool that exchange values within it. Otherwise
+    most scenes would stand alone in their bag, and a table without partners cannot tell binding from a bag.
+    """
+    return _table(objects, _sampled_sets(objects, pool, m, most, seed))
 
 
 def closed_table(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> SceneTable | None:
     """Closed scenes of a pool's objects: unshared, and every value-swapped object held out too; None where there are none."""
-    table = test_table(objects, pool, m, 50 * most, seed + 1)
-    closed = np.flatnonzero(objects.split.closed(table))
-    return table.take(closed[:most]) if len(closed) else None
+    scenes = _sampled_sets(objects, pool, m, 25 * most, seed + 1)
+    closed = np.flatnonzero(objects.split.closed(_table(objects, scenes)))
+    if not len(closed):
+        return None
+    table = _table(objects, scenes[closed])
+    bags = table.bag_ids
+    order = np.random.default_rng([seed, 37, _SCENES]).permutation(int(bags.max()) + 1)
+    kept = np.flatnonzero(np.cumsum(np.bincount(bags)[order]) <= most)
+    return table.take(np.isin(bags, order[: max(len(kept), 1)]))
+
+
+def _sampled_sets(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> IntArray:
+    """Sets of m objects of a pool `[n, m]`, ids ascending, no set twice: all of them, or about `most` in whole bags."""
+    rng = np.random.default_rng([seed, 37, _SCENES, m])
+    if comb(len(pool), m) <= most:
+        return np.array(list(combinations(pool.tolist(), m)), dtype=np.int64).reshape(-1, m)
+    drawn = np.unique(np.sort(draw_scenes(pool, most, m, None, rng), axis=1), axis=0)
+    drawn = drawn[rng.permutation(len(drawn))]
+    whole = with_partners(objects.space, drawn, pool)
+    owner = whole[1]
+    few = owner < np.searchsorted(np.cumsum(np.bincount(owner, minlength=len(drawn))), most, side="right")
+    return np.unique(whole[0][few], axis=0)
+
+
+def with_partners(space: ConceptSpace, scenes: IntArray, pool: IntArray) -> tuple[IntArray, IntArray]:
+    """Scenes `[n, m]` and all scenes of the pool with the same bag, ids ascending, and which scene each came from.
+
+    Values of every concept but the first are permuted over the slots: (m!)^(C-1) scenes a bag, at most MAX_PARTNERS.
+    """
+    values = space.object_values(scenes)
+    ways = product(*[list(permutations(range(scenes.shape[1])))] * (space.n_concepts - 1))
+    found, owners = [], []
+    for way in islice(ways, MAX_PARTNERS):
+        mixed = values.copy()
+        for k, order in enumerate(way, 1):
+            mixed[:, :, k] = values[:, list(order), k]
+        ids = np.sort(space.object_ids(mixed), axis=1)
+        fits = np.isin(ids, pool).all(axis=1) & (ids[:, 1:] != ids[:, :-1]).all(axis=1)
+        found.append(ids[fits])
+        owners.append(np.flatnonzero(fits))
+    return np.concatenate(found), np.concatenate(owners)
+
+
+def _table(objects: Objects, scenes: IntArray) -> SceneTable:
+    every = np.arange(objects.space.n_objects)
+    return SceneTable.build(objects.space, objects.space.object_values(scenes), candidates=every)
 
 
 def _different(n: int, count: int, m: int, rng: np.random.Generator) -> IntArray:
@@ -158,20 +198,3 @@ def _different(n: int, count: int, m: int, rng: np.random.Generator) -> IntArray
             places[again] = rng.permuted(np.tile(np.arange(n), (len(again), 1)), axis=1)[:, :m]
             return places
         places[again] = rng.integers(n, size=(len(again), m))
-
-
-def _combinations(n: int, m: int) -> int:
-    from math import comb
-
-    return comb(n, m)
-
-
-def _all_sets(pool: IntArray, m: int) -> IntArray:
-    from itertools import combinations
-
-    return np.array(list(combinations(pool.tolist(), m)), dtype=np.int64).reshape(-1, m)
-
-
-def side_mask(objects: Objects, table: SceneTable) -> BoolArray:
-    """Rows whose objects all were trained on."""
-    return np.asarray(np.isin(table.object_ids, objects.train) | ~table.present).all(axis=1)

@@ -44,7 +44,9 @@ def load_state(
         for number, optimizer in enumerate(optimizers):
             optimizer.load_state_dict(_optimizer_state(optimizer, tensors, f"optimizer.{number}."))
     except (RuntimeError, KeyError, ValueError) as error:
-        raise StoreError(f"{file} does not fit these settings ({str(error).splitlines()[0]}); train anew in another --out") from error
+        raise StoreError(
+            f"{file} does not fit these settings ({str(error).splitlines()[0]}); train anew in another --out"
+        ) from error
     return record
 
 
@@ -66,7 +68,9 @@ def load_model(directory: Path, model: DualEncoder) -> dict[str, Any]:
     """Put the chosen weights into a model; StoreError where they are missing or damaged."""
     file = directory / MODEL_FILE
     if not file.exists():
-        raise StoreError(f"{directory} holds no finished training run: {MODEL_FILE} is missing; run `bindscope train` to the end")
+        raise StoreError(
+            f"{directory} holds no finished training run: {MODEL_FILE} is missing; run `bindscope train` to the end"
+        )
     tensors, record = read_tensors(file)
     try:
         model.load_state_dict(tensors)
@@ -94,7 +98,9 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
         return tensors, dict(json.loads(metadata["bindscope"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise StoreError(f"{file} is cut short or was not written by bindscope ({error}); remove it and resume") from error
+        raise StoreError(
+            f"{file} is cut short or was not written by bindscope ({error}); remove it and resume"
+        ) from error
 
 
 def write_config(directory: Path, config: TrainConfig) -> None:

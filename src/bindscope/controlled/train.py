@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from bindscope.concepts import ABSENT
 from bindscope.controlled import store
-from bindscope.controlled.config import TrainConfig, read_config
+from bindscope.controlled.config import CONFIG_FILE, TrainConfig, read_config
 from bindscope.controlled.evaluate import Outcome, Suite, judge_all
-from bindscope.controlled.model import DualEncoder, build_model, sizes
+from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.objective import contrastive, shown, values_shown
 from bindscope.controlled.optim import make_optimizers, set_rates
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
@@ -39,7 +38,9 @@ class Trained:
     best_step: int
 
 
-def train(config: TrainConfig, directory: Path, progress: Progress | None = None, stop_after: int | None = None) -> Trained | None:
+def train(
+    config: TrainConfig, directory: Path, progress: Progress | None = None, stop_after: int | None = None
+) -> Trained | None:
     """Train (or go on training) in a directory; a finished run is read back.
 
     stop_after: leave off after this step as a kill would (for tests and time slices); then None is returned.
@@ -66,7 +67,7 @@ def prepare_directory(config: TrainConfig, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make {directory}: {error.strerror or error}; give another --out") from error
-    if (directory / store.CONFIG_FILE).exists():
+    if (directory / CONFIG_FILE).exists():
         if not same_settings(read_config(directory), config):
             raise StoreError(f"{directory} holds a run of other settings; give another --out")
     elif any(directory.iterdir()):
@@ -164,7 +165,9 @@ class Loop:
 
     def evaluate(self, loss: float) -> dict[str, Any]:
         """Metrics on training and held-out objects; keeps the weights that read validation objects best."""
-        outcomes = judge_all(self.model, self.config, Suite({k: v for k, v in self.suite.tables.items() if k != "closed"}))
+        outcomes = judge_all(
+            self.model, self.config, Suite({k: v for k, v in self.suite.tables.items() if k != "closed"})
+        )
         line: dict[str, Any] = {"step": self.step, "loss": loss, "seconds": round(self.seconds, 3)}
         line |= {name: outcome.summary() for name, outcome in outcomes.items()}
         if self.judged(line) > self.best:

@@ -15,11 +15,13 @@ __all__ = ["Dataset", "Items", "dataset_names", "load_dataset"]
 LOADERS = {
     "text": "bindscope.datasets.words:load_words",
     "labels": "bindscope.datasets.labels:load_labels",
+    "symbolic": "bindscope.datasets.symbolic:load_symbolic",
 }
 PATTERNS = {
     "text:AxB": "captions of the first A adjectives and B nouns (1..20), e.g. text:10x10?same=true&singles=true",
     "text:FILE.yaml": "captions of your own concepts, values and templates",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
+    "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
 }
 _FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
 

@@ -16,6 +16,7 @@ LOADERS = {
     "file": "bindscope.encoders.vectors:load",
     "module": "bindscope.encoders.module:load",
     "planted": "bindscope.encoders.planted:load",
+    "controlled": "bindscope.controlled.encoder:load",
 }
 PATTERNS = {
     "st:ORG/NAME": "a sentence-transformers model, e.g. st:sentence-transformers/all-MiniLM-L6-v2",
@@ -23,6 +24,7 @@ PATTERNS = {
     "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
     "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
     "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
+    "controlled:RUN": "a dual encoder that `bindscope train` trained from scratch",
 }
 
 

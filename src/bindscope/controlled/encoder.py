@@ -1,0 +1,79 @@
+"""A trained dual encoder as an encoder: `controlled:RUN_DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bindscope.controlled.config import TrainConfig
+from bindscope.datasets.items import Dataset, Items
+from bindscope.encoders.base import Encoder, Settings, Vectors, file_digest, library_versions
+from bindscope.errors import InputError, MissingExtraError
+
+
+class ControlledEncoder(Encoder):
+    """Scenes by the scene encoder, queries by the query encoder; any data whose concepts have as many values or fewer."""
+
+    modalities = frozenset({"text", "image", "labels"})
+
+    def __init__(self, name: str, directory: Path, config: TrainConfig, model: Any) -> None:
+        self.name, self.directory, self.config, self.model = name, directory, config, model
+
+    def prepare(self, dataset: Dataset) -> Encoder:
+        """Itself, where the data's concepts fit; InputError in one line where they do not."""
+        sizes, config = dataset.table.space.sizes, self.config
+        if len(sizes) != config.concepts or max(sizes) > config.values:
+            raise InputError(
+                f"{self.name} was trained on {config.concepts} concepts of {config.values} values, and {dataset.name} has "
+                f"{' x '.join(map(str, sizes))}; use symbolic:{'x'.join([str(config.values)] * config.concepts)}"
+            )
+        if dataset.table.n_slots > config.objects:
+            raise InputError(
+                f"{self.name} was trained on scenes of at most {config.objects} objects, and {dataset.name} has scenes of "
+                f"{dataset.table.n_slots}; use ?m={config.objects}"
+            )
+        return self
+
+    def encode(self, items: Items) -> Vectors:
+        """f(scene) of unit length `[n, output]`."""
+        return self._encoded(self.model.scene, items)
+
+    def encode_queries(self, items: Items) -> Vectors:
+        """q(object) or q(value) of unit length `[n, output]`."""
+        return self._encoded(self.model.query, items)
+
+    def _encoded(self, tower: Any, items: Items) -> Vectors:
+        from bindscope.controlled.evaluate import encode_values
+
+        return np.asarray(encode_values(tower, items.values), dtype=np.float32)
+
+    def fidelity(self) -> dict[str, Any]:
+        """Settings of the training run and the digest of its weights."""
+        from bindscope.controlled.store import MODEL_FILE
+
+        return {
+            "architecture": "controlled dual encoder: pre-norm Transformers, gelu",
+            "activation": "gelu",
+            "eval_mode": True,
+            "dtype": "float32",
+            "pooling": "end token",
+            "normalisation": "unit length",
+            "training": self.config.model_dump(),
+            "weights_sha256": file_digest(self.directory / MODEL_FILE),
+            "versions": library_versions("torch", "numpy"),
+        }
+
+
+def load(rest: str, name: str, settings: Settings) -> ControlledEncoder:
+    """The encoder of a finished training run."""
+    try:
+        from bindscope.controlled.train import load_trained
+    except ImportError as error:
+        raise MissingExtraError("controlled: encoders", "torch", "text") from error
+    if not rest:
+        raise InputError("controlled: needs the directory of a training run, e.g. controlled:runs/tiny")
+    directory = Path(rest)
+    config, model = load_trained(directory)
+    return ControlledEncoder(name, directory, config, model)
