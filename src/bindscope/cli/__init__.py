@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": runs.report,
     "compare": runs.compare,
     "train": training.train,
+    "sweep": training.sweep,
     "list": about.list_names,
     "selfcheck": about.selfcheck,
 }

@@ -1,4 +1,4 @@
-"""Commands that train: train."""
+"""Commands that train: train, sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope.cli.options import Json
-from bindscope.cli.printing import figures_table, print_table
+from bindscope.cli.printing import figures_table, new_table, number_text, print_json, print_table
 
 Preset = Annotated[str, typer.Option("--preset", help="tiny, small or paper.")]
 Setting = Annotated[
@@ -96,3 +96,34 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold an object of settings, got {type(content).__name__}")
     return content
+
+
+def sweep(
+    spec: Annotated[Path, typer.Argument(help="YAML with preset, fixed, grid and random settings.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory of all runs and of the table models.csv.")],
+    engine: Annotated[str, typer.Option("--engine", help="local (processes) or ray.")] = "local",
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes at once; default: the cores.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do and what it costs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train many models from one file; finished ones are skipped, one table holds them all."""
+    from bindscope.experiments.sweep import configs_of, plan, read_spec, run_sweep
+
+    configs = configs_of(read_spec(spec))
+    if dry_run:
+        planned = plan(configs, out, workers)
+        typer.echo(f"{len(configs):,} models, {len(planned.left):,} to train, about {planned.seconds:.0f} s")
+        return
+    rows = run_sweep(configs, out, engine, workers, lambda text: typer.echo(text, err=True))
+    if as_json:
+        print_json(rows)
+        return
+    varied = [
+        name for name in rows[0] if len({str(row[name]) for row in rows}) > 1 and name in type(configs[0]).model_fields
+    ]
+    table = new_table("\nModels", "run", *varied, "closed", "test", "train", "concepts")
+    for row in rows:
+        figures = [number_text(row[name]) for name in ("closed", "test", "train", "test_concepts")]
+        table.add_row(row["run"], *(str(row[name]) for name in varied), *figures)
+    print_table(table)
+    typer.echo(str(out / "models.csv"))

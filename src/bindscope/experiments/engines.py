@@ -1,0 +1,104 @@
+"""Where the jobs of a sweep run: local processes or Ray. A job is resumable, so a worker that dies loses nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from bindscope.errors import InputError, MissingExtraError, UnknownNameError
+
+Job = tuple[Any, ...]
+Task = Callable[..., Any]
+ENGINES = ("local", "ray")
+ATTEMPTS = 5  # times that a job is started again after its worker died
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    task: Task, jobs: Sequence[Job], engine: str = "local", workers: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Run task(*job) for every job and give (number of the job, what it returned) as they finish.
+
+    An exception of a job is raised here once it comes up; a dead worker (killed, out of memory) starts its job again.
+    """
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}")
+    count = min(workers or cores(), max(len(jobs), 1))
+    return _ray(task, jobs, count) if engine == "ray" else _local(task, jobs, count)
+
+
+def _local(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Any]]:
+    left = list(range(len(jobs)))
+    starts = dict.fromkeys(left, 0)
+    while left:
+        finished: set[int] = set()
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+            try:
+                for number, value in _completed(pool, workers, task, jobs, left, starts):
+                    finished.add(number)
+                    yield number, value
+            except BrokenProcessPool:
+                pass
+        left = [number for number in left if number not in finished]
+        stuck = [number for number in left if starts[number] > ATTEMPTS]
+        if stuck:
+            raise InputError(f"job {stuck[0]} of the sweep died {starts[stuck[0]]} times; run it alone to see why")
+
+
+def _completed(
+    pool: ProcessPoolExecutor,
+    width: int,
+    task: Task,
+    jobs: Sequence[Job],
+    left: Sequence[int],
+    starts: dict[int, int],
+) -> Iterator[tuple[int, Any]]:
+    """Results as they come; only as many jobs are handed in as there are workers, so that few are lost with a pool."""
+    waiting, running = list(left), dict[Future[Any], int]()
+    while waiting or running:
+        while waiting and len(running) < width:
+            number = waiting.pop(0)
+            starts[number] += 1
+            running[pool.submit(task, *jobs[number])] = number
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), future.result()
+
+
+def _quiet() -> None:
+    """Workers leave Ctrl-C to the parent."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _ray(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Any]]:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--engine ray", "ray", "distributed") from error
+    mine = not ray.is_initialized()
+    if mine:
+        ray.init(
+            num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, log_to_driver=False, include_dashboard=False
+        )
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(task)
+        running = {remote.remote(*job): number for number, job in enumerate(jobs)}
+        while running:
+            done, _ = ray.wait(list(running))
+            for reference in done:
+                yield running.pop(reference), ray.get(reference)
+    finally:
+        if mine:
+            ray.shutdown()
