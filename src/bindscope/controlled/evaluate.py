@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bindscope.concepts import IntArray
 from bindscope.controlled.config import TrainConfig
 from bindscope.controlled.model import DualEncoder
-from bindscope.controlled.sampling import Objects, closed_table, test_table
+from bindscope.controlled.sampling import Objects, closed_table, scenes_of_pool
 from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance, recognise_by_cosine
 from bindscope.scenes import SceneTable
 
@@ -31,7 +31,7 @@ class Suite:
         most, m, seed = config.test_scenes, config.objects, config.seed
         tables: dict[str, SceneTable | None] = {}
         for name, pool in (("train", objects.train), ("validation", objects.validation), ("test", objects.test)):
-            tables[name] = test_table(objects, pool, m, most, seed) if len(pool) >= m else None
+            tables[name] = scenes_of_pool(objects, pool, m, most, seed) if len(pool) >= m else None
         tables["closed"] = closed_table(objects, objects.test, m, most, seed) if len(objects.test) >= m else None
         return cls(tables)
 

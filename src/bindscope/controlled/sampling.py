@@ -127,7 +127,7 @@ def swapped_objects(space: ConceptSpace, scenes: IntArray) -> IntArray:
     return np.asarray(ids[ids != ABSENT], dtype=np.int64)
 
 
-def test_table(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> SceneTable:
+def scenes_of_pool(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> SceneTable:
     """Scenes of objects of a pool, candidates are all objects: every set of m objects, or a drawn sample of them.
 
     A sample holds whole bags: with each scene stand the scenes of the pool that exchange values within it. Otherwise
