@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -89,9 +90,11 @@ def _ray(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, A
         raise MissingExtraError("--engine ray", "ray", "distributed") from error
     mine = not ray.is_initialized()
     if mine:
-        ray.init(
-            num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, log_to_driver=False, include_dashboard=False
-        )
+        here = {
+            "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        }  # workers find what this process finds
+        size = None if os.environ.get("RAY_ADDRESS") else workers
+        ray.init(num_cpus=size, log_to_driver=False, include_dashboard=False, runtime_env=here)
     try:
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(task)
         running = {remote.remote(*job): number for number, job in enumerate(jobs)}
