@@ -19,6 +19,7 @@ HEAVY = ("torch", "transformers", "plotly", "pandas", "scipy", "sklearn", "pyarr
 # Each group may import the groups before it; members of one group are strangers to each other.
 BASE = [
     "errors",
+    "threads",
     "concepts",
     "scenes",
     "splits",

@@ -17,6 +17,7 @@ from scipy import linalg, sparse
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError, VectorsError
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
+from bindscope.threads import one_thread
 
 Vectors = NDArray[np.floating]
 MAX_COLUMNS = 12_000  # a Gram matrix of 1.1 GiB
@@ -117,11 +118,12 @@ def solve(gram_matrix: FloatArray, right: FloatArray) -> LeastSquares:
     inverse = np.zeros_like(gram_matrix)
     if not len(used):
         return LeastSquares(coefficients, inverse, 0)
-    values, basis = linalg.eigh(gram_matrix[np.ix_(used, used)], driver="evd")
-    keep = values > _RANK_TOLERANCE * values[-1]
-    scaled = basis[:, keep] / np.sqrt(values[keep])
-    inverse[np.ix_(used, used)] = scaled @ scaled.T
-    coefficients[used] = scaled @ (scaled.T @ right[used])
+    with one_thread(len(used)):
+        values, basis = linalg.eigh(gram_matrix[np.ix_(used, used)], driver="evd")
+        keep = values > _RANK_TOLERANCE * values[-1]
+        scaled = basis[:, keep] / np.sqrt(values[keep])
+        inverse[np.ix_(used, used)] = scaled @ scaled.T
+        coefficients[used] = scaled @ (scaled.T @ right[used])
     return LeastSquares(coefficients, inverse, int(keep.sum()))
 
 
@@ -136,7 +138,8 @@ def rank(design: sparse.csr_matrix) -> int:
     used = np.flatnonzero(np.diag(matrix) > 0)
     if not len(used):
         return 0
-    values = linalg.eigvalsh(matrix[np.ix_(used, used)])
+    with one_thread(len(used)):
+        values = linalg.eigvalsh(matrix[np.ix_(used, used)])
     return int((values > _RANK_TOLERANCE * values[-1]).sum())
 
 

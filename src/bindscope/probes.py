@@ -7,7 +7,7 @@ optimum, which a preconditioned Newton method finds in some tens of products wit
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +22,14 @@ from bindscope.recognition import Recognised, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.softmax import Problem, ridge_start, solve
 from bindscope.splits import SceneUnit, split_scenes
+from bindscope.threads import one_thread
 
-PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 Choice = Literal["recognition", "cross_entropy"]
 _TOLERANCE = 5e-4  # nats a row that a further step could gain
 _PATH_TOLERANCE = 1e-2
 _PATH_START = 1e-1  # the last fit is led down from here
+_FIRST = 1e-3  # the smallest penalty at which a fit to a part of the rows is a good start for all
 MAX_TRAIN_ROWS = 12_000
 MAX_CHOICE_ROWS = 4_000  # on which the penalty is chosen
 OBJECTS = "objects"
@@ -197,7 +199,8 @@ def _principal_axes(unit: FloatArray) -> tuple[FloatArray, FloatArray]:
     else:
         single = unit.astype(np.float32)
         second = np.asarray(single.T @ single, dtype=np.float64) / len(unit)
-    values, axes = linalg.eigh(second)
+    with one_thread(len(second)):
+        values, axes = linalg.eigh(second)
     keep = values > 1e-12 * values[-1]
     values, axes = values[keep], axes[:, keep]
     return values, unit.T @ axes / np.sqrt(len(unit) * values) if few else axes
@@ -223,17 +226,28 @@ def _chosen(
 ) -> Probe:
     if n_candidates < 2 or not frame.varies:
         return frame.probe(np.zeros((frame.rotated.shape[1] + 1, n_candidates)), penalties[0], True)
-    chosen = penalties[0]
+    chosen, known = penalties[0], dict[float, FloatArray]()
     if inner is not None and len(penalties) > 1:
-        chosen = _best_penalty(frame, members, n_candidates, inner, penalties, by)
+        chosen, known = _best_penalty(frame, members, n_candidates, inner, penalties, by)
     problem = frame.problem(members, n_candidates)
-    weights = ridge_start(problem, max(_PATH_START, chosen))
-    for penalty in sorted((p for p in PENALTIES if _PATH_START >= p > chosen), reverse=True):
-        weights = solve(problem, penalty, weights, _PATH_TOLERANCE).weights
-    solution = solve(problem, chosen, weights, _TOLERANCE)
+    solution = solve(problem, chosen, _led_down(problem, chosen, known), _TOLERANCE)
     if not solution.converged:
         warnings.warn(f"a probe over {n_candidates} candidates did not converge", NotConvergedWarning, stacklevel=3)
     return frame.probe(solution.weights, chosen, solution.converged)
+
+
+def _led_down(problem: Problem, penalty: float, known: Mapping[float, FloatArray]) -> FloatArray:
+    """A start for a penalty: rough fits at larger ones, each from the last.
+
+    known: fits to a part of the rows. One at a penalty of 1e-3 is a good first; those at smaller ones are so sure of
+    rows that they have not seen that the way from there is longer (measured: 1.9 s against 1.3 s, and 2.2 s without).
+    """
+    first = min((p for p in known if p >= max(_FIRST, penalty)), default=np.inf)
+    weights = known.get(first)
+    weights = ridge_start(problem, max(_PATH_START, penalty)) if weights is None else weights
+    for larger in sorted((p for p in PENALTIES if _PATH_START >= p > penalty and p < first), reverse=True):
+        weights = solve(problem, larger, weights, _PATH_TOLERANCE).weights
+    return weights
 
 
 def _thinned(rows: IntArray) -> IntArray:
@@ -245,20 +259,23 @@ def _thinned(rows: IntArray) -> IntArray:
 
 def _best_penalty(
     frame: _Frame, members: IntArray, n_candidates: int, inner: BoolArray, penalties: Sequence[float], by: Choice
-) -> float:
-    """Walk from the largest penalty down, each fit starting from the last, until held-out rows are read worse."""
+) -> tuple[float, dict[float, FloatArray]]:
+    """Walk from the largest penalty down, each fit starting from the last, until held-out rows are read worse.
+
+    Also the weights found on the way, by penalty.
+    """
     train, test = _thinned(np.flatnonzero(inner)), _thinned(np.flatnonzero(~inner))
     problem = frame.take(train).problem(members[train], n_candidates)
     outside, theirs = frame.rotated[test], members[test]
     ordered = sorted(penalties, reverse=True)
-    start = ridge_start(problem, ordered[0])
+    start, known = ridge_start(problem, ordered[0]), {}
     best, best_figure = ordered[0], (-np.inf, -np.inf)
     for penalty in ordered:
-        start = solve(problem, penalty, start, _PATH_TOLERANCE).weights
+        known[penalty] = start = solve(problem, penalty, start, _PATH_TOLERANCE).weights
         probe = Probe(start[:-1], start[-1], penalty, True)
         loss = float(probe.cross_entropy(outside, theirs).mean())
         right = float(probe.recognised(outside, theirs).right.mean()) if by == "recognition" else 0.0
         if (right, -loss) < best_figure:
             break
         best, best_figure = penalty, (right, -loss)
-    return best
+    return best, known

@@ -16,9 +16,10 @@ from scipy.special import gammaln
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
+from bindscope.threads import over_blocks
 
 TIE = 1e-9  # relative to the largest score of a scene: closer scores differ by rounding only
-_CELLS = 4_000_000
+_CELLS = 1_000_000
 _ROUNDING = 1e-5  # of |vector| |weights|: far above what single precision loses
 
 
@@ -62,14 +63,17 @@ def recognise_linear(
     exact = np.asarray(weights, dtype=np.float64)
     offset = np.zeros(exact.shape[1]) if bias is None else np.asarray(bias, dtype=np.float64)
     right, tied = np.zeros(len(vectors), dtype=bool), np.zeros(len(vectors), dtype=bool)
-    for start in range(0, len(vectors), step):
-        block, theirs = vectors[start : start + step], members[start : start + step]
+
+    def judge(some: slice) -> None:
+        block, theirs = vectors[some], members[some]
         gap = _single_precision_gaps(block, exact, offset, theirs)
-        right[start : start + step] = gap > 0
+        right[some] = gap > 0
         close = np.flatnonzero(np.isnan(gap))
         if len(close):
             again = recognise(np.asarray(block[close], dtype=np.float64) @ exact + offset, theirs[close])
-            right[start + close], tied[start + close] = again.right, again.tied
+            right[some.start + close], tied[some.start + close] = again.right, again.tied
+
+    over_blocks(judge, len(vectors), step)
     return Recognised(right, tied)
 
 

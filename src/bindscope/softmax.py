@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
 from bindscope.scenes import FloatArray
+from bindscope.threads import one_thread, over_blocks
 
 Single = NDArray[np.float32]
 _BIAS_PENALTY = 1e-9  # keeps the Hessian regular; adding a constant to all biases changes nothing
@@ -25,6 +26,8 @@ _HEAVY = 96  # rows of a class whose weight p (1 - p) is inverted exactly in the
 _HEAVY_SHARE = 0.5  # of all weight, below which the correction does not pay
 _FORCING = 0.3  # relative accuracy of each Newton direction
 _MAX_CG = 25
+_ROWS = 1_024  # rows at once
+_CLASSES = 25  # classes at once
 _MAX_STEPS = 60
 _BIAS_FLOOR = 1e-2  # share of a class's weight that its bias keeps in the diagonal when all of it is inverted exactly
 _JITTER = 1e-5  # of the largest entry: single-precision products stay positive definite
@@ -77,7 +80,7 @@ def solve(problem: Problem, penalty: float, start: FloatArray, tolerance: float)
     if loss(zero_sum, np.zeros_like(weights)) < value:  # a start that is worse than nothing
         weights, chances, value = np.zeros_like(weights), zero, loss(zero_sum, np.zeros_like(weights))
     for _ in range(_MAX_STEPS):
-        gradient = (rows.T @ chances).astype(np.float64) / len(rows) - pull + ridge * weights
+        gradient = _gathered(rows, chances.__getitem__) - pull + ridge * weights
         inverse = _block_inverse(problem, rows, chances, ridge)
         direction = _newton_direction(rows, chances, ridge, gradient, inverse)
         decrement = -float((gradient * direction).sum())
@@ -105,13 +108,25 @@ def _pull(problem: Problem) -> FloatArray:
 
 def _probabilities(rows: Single, weights: FloatArray) -> tuple[Single, float]:
     """Softmax of the scores `[n, K]`, and the mean log normaliser."""
-    scores = rows @ weights.astype(np.float32)
-    top = scores.max(axis=1, keepdims=True)
-    scores -= top
-    np.exp(scores, out=scores)
-    total = scores.sum(axis=1, keepdims=True)
-    scores /= total
-    return scores, float((np.log(total, dtype=np.float64) + top).mean())
+    single = weights.astype(np.float32)
+    chances = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
+
+    def filled(some: slice) -> float:
+        scores = rows[some] @ single
+        top = scores.max(axis=1, keepdims=True)
+        scores -= top
+        np.exp(scores, out=scores)
+        total = scores.sum(axis=1, keepdims=True)
+        np.divide(scores, total, out=chances[some])
+        return float((np.log(total, dtype=np.float64) + top).sum())
+
+    return chances, sum(over_blocks(filled, len(rows), _ROWS)) / len(rows)
+
+
+def _gathered(rows: Single, factor: Callable[[slice], Single]) -> FloatArray:
+    """rows' factor / n `[r + 1, K]`, a block of rows at a time."""
+    parts = over_blocks(lambda some: rows[some].T @ factor(some), len(rows), _ROWS)
+    return np.asarray(sum(part.astype(np.float64) for part in parts)) / len(rows)
 
 
 def _newton_direction(
@@ -124,10 +139,15 @@ def _newton_direction(
     """Solve Hessian x = -gradient by preconditioned conjugate gradients."""
 
     def hessian(x: FloatArray) -> FloatArray:
-        moved = rows @ x.astype(np.float32)
-        moved *= chances
-        moved -= chances * moved.sum(axis=1, keepdims=True)
-        return (rows.T @ moved).astype(np.float64) / len(rows) + ridge * x
+        single = x.astype(np.float32)
+
+        def bent(some: slice) -> Single:
+            moved = rows[some] @ single
+            moved *= chances[some]
+            moved -= chances[some] * moved.sum(axis=1, keepdims=True)
+            return moved
+
+        return _gathered(rows, bent) + ridge * x
 
     x = np.zeros_like(gradient)
     residual = -gradient
@@ -168,11 +188,16 @@ def _block_inverse(
     diagonal = spectrum * rest[:, None] + ridge.T  # [K, r + 1]
     diagonal[:, -1] += _BIAS_FLOOR * total / len(rows)  # else 1e9 of it swamps the other directions
     root = np.sqrt(theirs / len(rows))
-    factor = _woodbury(rows[top] * root[:, :, None], diagonal.astype(np.float32))
+    single = diagonal.astype(np.float32)
+    parts = over_blocks(
+        lambda some: _woodbury(rows[top[some]] * root[some, :, None], single[some]), len(weight), _CLASSES
+    )
+    factor = np.concatenate(parts)
 
     def apply(x: FloatArray) -> FloatArray:
         columns = x.T.astype(np.float32)[:, :, None]
-        return np.asarray((x.T / diagonal - (factor.transpose(0, 2, 1) @ (factor @ columns))[:, :, 0]).T)
+        with one_thread():
+            return np.asarray((x.T / diagonal - (factor.transpose(0, 2, 1) @ (factor @ columns))[:, :, 0]).T)
 
     return apply
 
@@ -184,4 +209,5 @@ def _woodbury(some: Single, diagonal: Single) -> Single:
     along = np.arange(some.shape[1])
     inner[:, along, along] += 1.0 + _JITTER * inner[:, along, along].max(axis=1, keepdims=True)
     lower = np.linalg.cholesky(inner.astype(np.float64))
-    return np.asarray(np.linalg.inv(lower).astype(np.float32) @ scaled)
+    inverse = np.stack([linalg.lapack.dtrtri(one.T, lower=0)[0].T for one in lower])  # ten times faster than inv
+    return np.asarray(inverse.astype(np.float32) @ scaled)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
 from bindscope.scenes import FloatArray, SceneTable, row_ids
+from bindscope.threads import one_thread
 
 DRAWS = 1000
 FEW_OBJECTS = 25  # below this many objects the intervals are too narrow
@@ -76,7 +77,8 @@ class ObjectBootstrap:
         grouped = np.stack([np.bincount(ids, column, len(sets)) for column in columns.T], axis=1).astype(np.float64)
         pairs = sets.shape[1] <= 2 or bool((sets[:, 2:] == ABSENT).all())
         if pairs and self.n_objects**2 <= _DENSE_CELLS:
-            return self._pair_sums(sets, grouped)
+            with one_thread(self.n_objects):
+                return self._pair_sums(sets, grouped)
         return self._set_sums(sets, grouped)
 
     def _pair_sums(self, sets: IntArray, grouped: FloatArray) -> FloatArray:

@@ -13,10 +13,12 @@ from bindscope.design import Vectors
 from bindscope.geometry.levels import AdditiveModel, Reconstruction
 from bindscope.recognition import Recognised
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.threads import one_thread, over_blocks
 
 MAX_GALLERY = 20_000  # above this many rows a seeded sample of the queries is scored
 SAMPLED_QUERIES = 2_000
-_CELLS = 8_000_000
+_CELLS = 1_000_000  # scores at once: they should stay in the cache of the processor
+_LEAST_QUERIES = 64
 _TIE = 2e-6  # cosines in single precision closer than this are equal
 
 
@@ -93,15 +95,17 @@ def own_minus_others(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], first: IntArray, end: IntArray
 ) -> FloatArray:
     """Largest product of query i `[q, r]` with its own rows first[i]..end[i] of the gallery `[n, r]`, minus that with others."""
-    gaps = np.zeros(len(queries))
-    step = max(1, _CELLS // max(len(gallery), 1))
-    for start in range(0, len(queries), step):
-        scores = queries[start : start + step] @ gallery.T
-        for i, row in enumerate(scores, start):
-            own = row[first[i] : end[i]].max()
-            row[first[i] : end[i]] = -np.inf
-            gaps[i] = own - row.max()
-    return gaps
+    across = np.arange(int((end - first).max(initial=0)))
+
+    def gaps(some: slice) -> NDArray[np.float32]:
+        scores = queries[some] @ gallery.T
+        mine = np.minimum(first[some, None] + across, end[some, None] - 1)  # short runs repeat their last row
+        own = np.take_along_axis(scores, mine, axis=1).max(axis=1)
+        np.put_along_axis(scores, mine, -np.inf, axis=1)
+        return np.asarray(own - scores.max(axis=1))
+
+    parts = over_blocks(gaps, len(queries), max(_LEAST_QUERIES, _CELLS // max(len(gallery), 1)))
+    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
 
 
 def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:
@@ -110,12 +114,14 @@ def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:
     dimensions = rows.shape[1]
     pays = 0.8 * dimensions * n_queries / (dimensions + n_queries)
     if len(rows) < min(pays, dimensions):
-        basis, _ = linalg.qr(rows.T, mode="economic")
+        with one_thread(len(rows)):
+            basis, _ = linalg.qr(rows.T, mode="economic")
         return np.asarray(basis)
-    if len(rows) < dimensions:  # the rank is found on the smaller side
-        values, turns = linalg.eigh(rows @ rows.T)
-    else:
-        values, axes = linalg.eigh(rows.T @ rows)
+    with one_thread(min(rows.shape)):
+        if len(rows) < dimensions:  # the rank is found on the smaller side
+            values, turns = linalg.eigh(rows @ rows.T)
+        else:
+            values, axes = linalg.eigh(rows.T @ rows)
     keep = values > 1e-14 * values[-1]
     if keep.sum() >= pays:
         return None

@@ -27,6 +27,7 @@ from bindscope.design import (
 )
 from bindscope.errors import TableError
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.threads import one_thread
 from bindscope.uncertainty import permuted_scenes
 
 STEPS = ("concepts", "slot", "interaction", "cross_object")
@@ -144,7 +145,8 @@ def interaction_null(vectors: Vectors, table: SceneTable, draws: int, seed: int 
     small, large = fit(reduced, vectors), solve(gram(full), np.zeros((full.shape[1], 1)))
     residual = _leading(_residuals(vectors, reduced, small), NULL_COMPONENTS)
     # columns of the reduced design are sums of columns of the full one, so both fits share one pass over the rows
-    merge = np.linalg.lstsq(gram(full), np.asarray((full.T @ reduced).toarray()), rcond=None)[0].T
+    with one_thread(full.shape[1]):
+        merge = np.linalg.lstsq(gram(full), np.asarray((full.T @ reduced).toarray()), rcond=None)[0].T
     rng = np.random.default_rng([seed, 61])
     collect = full.T.tocsr().astype(np.float32)
 
@@ -173,9 +175,13 @@ def _leading(residual: NDArray[np.float32], components: int) -> NDArray[np.float
     if residual.shape[1] <= components:
         return residual
     if len(residual) < residual.shape[1]:  # fewer rows than dimensions: the same coordinates from the smaller side
-        values, turns = linalg.eigh(np.asarray(residual @ residual.T, dtype=np.float64))
+        second = np.asarray(residual @ residual.T, dtype=np.float64)
+        with one_thread(len(second)):
+            values, turns = linalg.eigh(second)
         return np.asarray(turns[:, -components:] * np.sqrt(np.maximum(values[-components:], 0.0)), dtype=np.float32)
-    _, axes = linalg.eigh(np.asarray(residual.T @ residual, dtype=np.float64))
+    second = np.asarray(residual.T @ residual, dtype=np.float64)
+    with one_thread(len(second)):
+        _, axes = linalg.eigh(second)
     return np.asarray(residual @ axes[:, -components:].astype(np.float32))
 
 
