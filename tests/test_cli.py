@@ -129,15 +129,28 @@ def test_embed_report_list_and_compare(run: Run, tmp_path: Path) -> None:
     assert run("report", "bag").last.endswith("report.html")
     assert (tmp_path / "bag" / "report.html").is_file()
     listed = json.loads(run("list", "--json").out)
-    assert {"models", "data", "analyses"} <= set(listed)
+    assert {"models", "data", "options of text data", "analyses"} <= set(listed)
+    assert all(text for names in listed.values() for text in names.values())
+    assert "list[str]" in run("list").out
     rows = json.loads(run("compare", "object", "bag", "--json").out)
     difference = next(r for r in rows if r["extra"] and r["estimator"] == "zero_shot" and r["target"] == "unshared")
     assert difference["value"] > 0.5
     assert difference["ci_low"] > 0
     assert difference["extra"]["tie"] is False
+    own = next(r for r in rows if not r["extra"] and r["estimator"] == "zero_shot" and r["target"] == "unshared")
+    assert own["ceiling"] == 0.5
+    assert own["chance"] == pytest.approx(1 / 120)
     same = json.loads(run("compare", "bag", "bag", "--json").out)
     assert all(r["extra"]["tie"] for r in same if r["extra"])
-    assert "Differences, paired" in run("compare", "object", "bag").out
+    shown = run("compare", "object", "bag", "--out", "page.html")
+    assert "planted:object?dim=64 minus planted:bag?dim=64" in shown.out
+    assert "the first is higher" in shown.out
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    again = run("compare", "bag", "bag").out
+    assert "a tie" in again
+    assert "(bag) #2" in again
+    assert len(read_results("bag")) == len(read_results(tmp_path / "bag"))
+    assert "no directory" in run("compare", "object", "bag", "--out", "nowhere/page.html").error
 
 
 def test_audit_needs_no_model(run: Run, tmp_path: Path) -> None:

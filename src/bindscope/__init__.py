@@ -16,27 +16,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bindscope.auditing import Audit, audit
     from bindscope.concepts import Concept, ConceptSpace
-    from bindscope.datasets import Dataset, load_dataset
+    from bindscope.datasets import Dataset, dataset_names, dataset_options, load_dataset
     from bindscope.datasets.labels import read_labels, write_labels
     from bindscope.embeddings import Embeddings, embed, load_embeddings, save_embeddings
-    from bindscope.encoders import Encoder, load_encoder
+    from bindscope.encoders import Encoder, encoder_names, load_encoder
     from bindscope.errors import BindscopeError, BindscopeWarning, InputError
-    from bindscope.experiments.compare import compare
-    from bindscope.experiments.diagnose import diagnose
+    from bindscope.experiments.compare import Comparison, compare
+    from bindscope.experiments.diagnose import ANALYSES, Run, diagnose
     from bindscope.experiments.gate import judge
-    from bindscope.experiments.selfcheck import selfcheck
-    from bindscope.experiments.verdict import verdict
-    from bindscope.report import write_report
+    from bindscope.experiments.selfcheck import Check, selfcheck
+    from bindscope.experiments.verdict import Verdict, verdict
+    from bindscope.report import write_comparison, write_report
     from bindscope.results import Record, Results, read_results
     from bindscope.scenes import SceneTable
 
 __version__ = "0.1.0"
 
 _PLACES = {
+    "ANALYSES": "experiments.diagnose",
     "Audit": "auditing",
     "audit": "auditing",
     "BindscopeError": "errors",
     "BindscopeWarning": "errors",
+    "Check": "experiments.selfcheck",
+    "Comparison": "experiments.compare",
     "Concept": "concepts",
     "ConceptSpace": "concepts",
     "Dataset": "datasets",
@@ -45,10 +48,15 @@ _PLACES = {
     "InputError": "errors",
     "Record": "results",
     "Results": "results",
+    "Run": "experiments.diagnose",
     "SceneTable": "scenes",
+    "Verdict": "experiments.verdict",
     "compare": "experiments.compare",
+    "dataset_names": "datasets",
+    "dataset_options": "datasets",
     "diagnose": "experiments.diagnose",
     "embed": "embeddings",
+    "encoder_names": "encoders",
     "judge": "experiments.gate",
     "load_dataset": "datasets",
     "load_embeddings": "embeddings",
@@ -58,14 +66,18 @@ _PLACES = {
     "save_embeddings": "embeddings",
     "selfcheck": "experiments.selfcheck",
     "verdict": "experiments.verdict",
+    "write_comparison": "report",
     "write_labels": "datasets.labels",
     "write_report": "report",
 }
 
 __all__ = [
+    "ANALYSES",
     "Audit",
     "BindscopeError",
     "BindscopeWarning",
+    "Check",
+    "Comparison",
     "Concept",
     "ConceptSpace",
     "Dataset",
@@ -74,12 +86,17 @@ __all__ = [
     "InputError",
     "Record",
     "Results",
+    "Run",
     "SceneTable",
+    "Verdict",
     "__version__",
     "audit",
     "compare",
+    "dataset_names",
+    "dataset_options",
     "diagnose",
     "embed",
+    "encoder_names",
     "judge",
     "load_dataset",
     "load_embeddings",
@@ -89,6 +106,7 @@ __all__ = [
     "save_embeddings",
     "selfcheck",
     "verdict",
+    "write_comparison",
     "write_labels",
     "write_report",
 ]

@@ -215,11 +215,12 @@ class Results:
             raise StoreError(f"cannot write results to {directory}: {error.strerror or error}") from error
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: Path | str) -> Results:
     """Read results.parquet of a run directory, or the parquet file itself. StoreError where it is missing or broken."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    path = Path(path)
     file = path / "results.parquet" if path.is_dir() else path
     if not file.is_file():
         raise StoreError(f"no results at {file}; expected a run directory made by `bindscope diagnose`")

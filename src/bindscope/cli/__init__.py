@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -33,10 +34,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts twice as fast
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command_name, command in COMMANDS.items():
-    app.command(name=command_name)(command)
+    brief = re.split(r"[.;:](?:\s|$)", command.__doc__ or "")[0]
+    app.command(name=command_name, short_help=brief)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bindscope.cli.options import Batch, Cache, Data, Device, Json, Model, Out, Prompt, Sample, Seed
-from bindscope.cli.printing import figures_table, print_json, print_table, progress_lines
+from bindscope.cli.printing import print_json, progress_lines
+from bindscope.cli.summary import print_run
 
 if TYPE_CHECKING:
     from bindscope.experiments.diagnose import Run
@@ -52,7 +53,7 @@ def diagnose(
     if as_json:
         print_json(_run_json(run, page, [o.sentence() for o in outcomes], any(o.failed for o in outcomes)))
     else:
-        _print_run(run)
+        print_run(run)
         for outcome in outcomes:
             typer.echo(outcome.sentence())
         typer.echo(str(page))
@@ -63,7 +64,7 @@ def diagnose(
 def demo(out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("runs/demo")) -> None:
     """Diagnose a real pretrained sentence encoder on real captions, offline. The last line is the report's path."""
     run, page = _diagnosed(DEMO_MODEL, DEMO_DATA, None, out, 0, None, None, None, None, False, None, True)
-    _print_run(run)
+    print_run(run)
     typer.echo(str(page))
 
 
@@ -147,21 +148,3 @@ def _run_json(run: Run, page: Path, gates: list[str], failed: bool) -> dict[str,
         "config": dict(run.config),
         "results": json.loads(run.results.to_json()),
     }
-
-
-def _print_run(run: Run) -> None:
-    from bindscope.experiments.verdict import verdict
-
-    said = verdict(run.results)
-    typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")
-    for line in (*said.sentences, *said.caveats):
-        typer.echo(line)
-    recognition = run.results.headline(analysis="recognition")
-    if len(recognition):
-        print_table(figures_table("\nRecognition", recognition))
-    geometry = run.results.headline(analysis="geometry", metric=("r2", "retrieval_top1"), estimator=("ols", "ols+pos"))
-    if len(geometry):
-        print_table(figures_table("Geometry", geometry))
-    shares = run.results.headline(analysis="variance")
-    if len(shares):
-        print_table(figures_table("Variance", shares))

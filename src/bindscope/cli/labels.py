@@ -9,10 +9,17 @@ import typer
 
 from bindscope import __version__
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import new_table, number_text, print_table
+from bindscope.cli.printing import filled_table, number_text, print_table
 
 if TYPE_CHECKING:
-    from bindscope.results import Results
+    from bindscope.results import Record, Results
+
+BY_COVERAGE = {
+    "identified": "identified",
+    "unseen_share": "unseen values",
+    "test_scenes": "test scenes",
+    "closed_scenes": "closed scenes",
+}
 
 
 def audit(
@@ -33,20 +40,38 @@ def audit(
 
 
 def _print_audit(results: Results, name: str) -> None:
-    table = new_table(f"\nAudit of {name}", "figure", "of", "value", "")
-    for record in results:
-        if record.coverage is None:
-            notes = ", ".join(f"{key} {value}" for key, value in record.extra.items() if value is not None)
-            table.add_row(record.metric, record.target or "", number_text(record.value), notes)
-    print_table(table)
-    words = ("identified", "unseen_share", "test_scenes", "closed_scenes")
-    by_coverage = new_table("Object splits by coverage", "split", "coverage", *words)
-    for method in ("connected", "random"):
-        for coverage in sorted({r.coverage for r in results if r.coverage is not None}):
-            rows = [results.first(metric=word, estimator=method, coverage=coverage) for word in words]
-            cells = [number_text(row.value) if row is not None else "" for row in rows]
-            by_coverage.add_row(method, f"{coverage:.1f}", *cells)
-    print_table(by_coverage)
+    overall = [r for r in results if r.coverage is None]
+    columns = {
+        "figure": [_named(r) for r in overall],
+        "value": [_value(r) for r in overall],
+        "": [_notes(r) for r in overall],
+    }
+    print_table(filled_table(f"\nAudit of {name}", columns))
+    by_coverage = results.select(lambda r: r.coverage is not None)
+    keys = list(dict.fromkeys((r.estimator or "", r.coverage or 0.0) for r in by_coverage))
+    splits = {"split": [method for method, _ in keys], "coverage": [f"{coverage:.1f}" for _, coverage in keys]}
+    for metric, title in BY_COVERAGE.items():
+        found = [by_coverage.first(metric=metric, estimator=method, coverage=coverage) for method, coverage in keys]
+        splits[title] = [number_text(r.value) if r is not None else "" for r in found]
+    print_table(filled_table("Object splits by coverage: means over random splits", splits))
     ceiling = results.first(metric="ceiling", target="unshared")
     if ceiling is None or ceiling.value is None or ceiling.value >= 1.0:
         typer.echo("These scenes cannot tell binding from a bag: no bag of values belongs to two different scenes.")
+
+
+def _named(record: Record) -> str:
+    from bindscope.report.words import metric_name, plain
+
+    return ", ".join(part for part in (metric_name(record.metric), plain(record.target)) if part)
+
+
+def _value(record: Record) -> str:
+    from bindscope.report.words import figure_text
+
+    return figure_text(record.metric, record.value)
+
+
+def _notes(record: Record) -> str:
+    from bindscope.report.words import variant
+
+    return variant(record.extra)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import interval_text, new_table, number_text, print_table
+from bindscope.cli.printing import filled_table, interval_text, number_text, print_table, progress_lines, signed_text
+from bindscope.errors import StoreError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from bindscope.experiments.compare import Comparison
+    from bindscope.results import Record
 
 
 def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
@@ -24,36 +28,63 @@ def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more run directories.")],
     seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write, e.g. comparison.html.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Differences between runs with intervals, paired on the same scenes."""
+    """Differences between runs with intervals, paired on the same scenes; --out writes them as one HTML page."""
     from bindscope.experiments.compare import compare as compare_runs
+    from bindscope.report import write_comparison
 
-    found = compare_runs(runs, seed)
+    if out is not None and not out.parent.is_dir():  # before the work
+        raise StoreError(f"cannot write {out}: there is no directory {out.parent}")
+    with progress_lines(not as_json) as say:
+        say(f"comparing {len(runs)} runs: probes are fitted to each")
+        found = compare_runs(runs, seed)
+    page = write_comparison(runs, out, found) if out is not None else None
     if as_json:
         typer.echo(found.results.to_json(), nl=False)
     else:
         _print_comparison(found)
+        if page is not None:
+            typer.echo(str(page))
 
 
 def _print_comparison(found: Comparison) -> None:
-    typer.echo(f"\n{found.n_scenes:,} scenes that all runs show")
-    own = new_table("Figures", "run", "figure", "by", "of", "value", "95 % interval")
-    differences = new_table(
-        "Differences, paired", "run", "minus", "figure", "by", "of", "difference", "95 % interval", ""
-    )
-    for record in found.results:
-        words = (
-            record.metric,
-            record.estimator or "",
-            record.target or "",
-            number_text(record.value),
-            interval_text(record),
-        )
-        if record.extra:
-            tie = "tie" if record.extra["tie"] else ""
-            differences.add_row(record.model or "", record.extra["minus"], *words, tie)
-        else:
-            own.add_row(record.model or "", *words)
-    print_table(own)
-    print_table(differences)
+    from bindscope.report.comparison import asked
+
+    own = [r for r in found.results if not r.extra]
+    differences = [r for r in found.results if "minus" in r.extra]
+    typer.echo(f"\n{found.n_scenes:,} scenes that all runs show; a difference whose interval holds 0 is a tie")
+    for name in found.names:
+        print_table(_figures(name, [r for r in own if r.model == name]))
+    for pair in dict.fromkeys((r.model or "", r.extra["minus"]) for r in differences):
+        some = [r for r in differences if (r.model, r.extra["minus"]) == pair]
+        columns = {
+            "difference, paired": [asked(r) for r in some],
+            "value": [signed_text(r.value) for r in some],
+            "95 % interval": [interval_text(r) for r in some],
+            "": [_higher(r) for r in some],
+        }
+        print_table(filled_table(f"{pair[0]} minus {pair[1]}", columns))
+
+
+def _higher(record: Record) -> str:
+    if record.value is None or record.ci_low is None:
+        return "not available"
+    if record.extra.get("tie"):
+        return "a tie"
+    return "the first is higher" if record.value > 0 else "the second is higher"
+
+
+def _figures(name: str, records: list[Record]) -> Table:
+    from bindscope.report.comparison import asked
+
+    columns = {
+        "figure": [asked(r) for r in records],
+        "value": [number_text(r.value) for r in records],
+        "95 % interval": [interval_text(r) for r in records],
+        "chance": [number_text(r.chance) for r in records],
+        "ceiling": [number_text(r.ceiling) for r in records],
+        "scenes": [f"{r.n_scenes:,}" for r in records],
+    }
+    return filled_table(name, columns)

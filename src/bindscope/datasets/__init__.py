@@ -10,7 +10,7 @@ from typing import cast
 from bindscope.datasets.items import Dataset, Items
 from bindscope.errors import InputError, UnknownNameError
 
-__all__ = ["Dataset", "Items", "dataset_names", "load_dataset"]
+__all__ = ["Dataset", "Items", "dataset_names", "dataset_options", "load_dataset"]
 
 LOADERS = {
     "text": "bindscope.datasets.words:load_words",
@@ -22,6 +22,15 @@ PATTERNS = {
     "text:FILE.yaml": "captions of your own concepts, values and templates",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
     "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
+}
+TEXT_OPTIONS = {
+    "?m=3": "objects in a scene, 1 to 3 (2)",
+    "?same=true": "scenes that show the same object twice, too (false)",
+    "?singles=true": "one-object scenes too, which the estimator `single` needs (false)",
+    "?replicates=3": "each scene worded by several templates (1)",
+    "?article=true": "a or an, by the next letter (false: always a)",
+    "?scenes=5000": "a sample of the scenes, drawn by seed (all)",
+    "?seed=1": "seed of that sample (0)",
 }
 _FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
 
@@ -48,3 +57,8 @@ def load_dataset(name: str) -> Dataset:
 def dataset_names() -> dict[str, str]:
     """Patterns of data set names, with a line on each."""
     return dict(PATTERNS)
+
+
+def dataset_options() -> dict[str, str]:
+    """Options behind the name of a text data set, joined by `&`, with a line and the default of each."""
+    return dict(TEXT_OPTIONS)

@@ -17,8 +17,9 @@ from bindscope.experiments.diagnose import of_count
 from bindscope.experiments.recognise import probe_outcomes, probed, zero_shot
 from bindscope.experiments.rundir import read_config
 from bindscope.geometry import reconstruct
+from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Record, Results
-from bindscope.scenes import BoolArray, FloatArray
+from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import ObjectBootstrap, percentile
 
 
@@ -33,6 +34,8 @@ class Figure:
     split: str
     top: FloatArray
     below: FloatArray
+    chance: float | None = None
+    ceiling: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
@@ -81,12 +84,13 @@ def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
 
 
 def _names(directories: Sequence[Path]) -> list[str]:
-    """Models of the runs; the directory is added where two runs have the same model."""
+    """Models of the runs; the directory, and then a number, is added where two runs have the same name."""
     models = [str(read_config(directory)["model"]) for directory in directories]
-    return [
+    names = [
         f"{model} ({directory.name})" if models.count(model) > 1 else model
         for model, directory in zip(models, directories, strict=True)
     ]
+    return [f"{name} #{names[: i + 1].count(name)}" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
 def _aligned(every: Sequence[Embeddings], names: Sequence[str]) -> list[Embeddings]:
@@ -121,26 +125,32 @@ def _figures(embeddings: Embeddings, seed: int, queries: bool) -> list[Figure]:
     if queries:
         outcomes = zero_shot(embeddings)
         concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
-        figures += _recognition("zero_shot", "all", concepts, outcomes.objects.right, everything, table.unshared)
+        figures += _recognition("zero_shot", "all", concepts, outcomes.objects.right, everything, table)
     probes, rows = probed(vectors, table, seed)
     outcomes = probe_outcomes(probes, vectors, table, np.ones(len(table), dtype=bool))
     concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
     held_out = rows.astype(np.float64)
-    figures += _recognition("probe", "held_out", concepts, outcomes.objects.right, held_out, table.unshared)
+    figures += _recognition("probe", "held_out", concepts, outcomes.objects.right, held_out, table)
     error, total = reconstruct(vectors, table, "ols+pos", "level1").errors(vectors)
     return [*figures, Figure("geometry", "r2", "ols+pos", "level1", "in_sample", total - error, total)]
 
 
 def _recognition(
-    estimator: str, split: str, concepts: FloatArray, objects: BoolArray, rows: FloatArray, unshared: BoolArray
+    estimator: str, split: str, concepts: FloatArray, objects: BoolArray, rows: FloatArray, table: SceneTable
 ) -> list[Figure]:
-    def figure(metric: str, target: str, right: FloatArray | BoolArray, where: FloatArray) -> Figure:
-        return Figure("recognition", metric, estimator, target, split, right * where, where)
+    def figure(
+        metric: str, target: str, right: FloatArray | BoolArray, where: FloatArray, chance: FloatArray
+    ) -> Figure:
+        some = where > 0
+        level = float(chance[some].mean()) if some.any() else None
+        best = ceiling(table, some) if metric == "object_recognition" and some.any() else None
+        return Figure("recognition", metric, estimator, target, split, right * where, where, level, best)
 
+    by_concept, by_object = concept_chance(table).mean(axis=1), object_chance(table)
     return [
-        figure("concept_recognition", "mean", concepts, rows),
-        figure("object_recognition", "all", objects, rows),
-        figure("object_recognition", "unshared", objects, rows * unshared),
+        figure("concept_recognition", "mean", concepts, rows, by_concept),
+        figure("object_recognition", "all", objects, rows, by_object),
+        figure("object_recognition", "unshared", objects, rows * table.unshared, by_object),
     ]
 
 
@@ -157,6 +167,8 @@ def _own(figure: Figure, name: str, bootstrap: ObjectBootstrap, seed: int) -> Re
         split=split,
         ci_low=low,
         ci_high=high,
+        chance=figure.chance,
+        ceiling=figure.ceiling,
         n_scenes=int((figure.below > 0).sum()),
         n_objects=bootstrap.n_objects,
         seed=seed,

@@ -17,6 +17,7 @@ from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddin
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments.audits import audit_records
+from bindscope.experiments.costs import about, estimate
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
 from bindscope.experiments.shape import geometry_records, variance_records
@@ -24,6 +25,7 @@ from bindscope.geometry.variance import nested_designs
 from bindscope.probes import ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
+from bindscope.threads import one_thread
 
 ANALYSES = ("audit", "recognition", "geometry", "variance")  # all that a diagnosis can run, in this order
 DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
@@ -115,6 +117,7 @@ def diagnose(
     digest = config_hash(_identity(settings, dataset))
     writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
     store = default_cache() if cache is None else Path(cache)
+    say(f"embedding {len(dataset.items):,} scenes with {model}")
     embeddings = embed(encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None)
     _refuse_constant(embeddings, settings)
     records = analyse(embeddings, settings, writer, say)
@@ -137,7 +140,8 @@ def analyse(
     for name in (word for word in ANALYSES if word in settings.analyses):
         done = writer.finished(name) if writer else None
         if done is None:
-            tell(f"{name} of {len(embeddings.table):,} scenes")
+            cost = about(estimate(name, jobs.main.table, embeddings.vectors.shape[1]))
+            tell(f"{name} of {len(embeddings.table):,} scenes{cost}")
             done = jobs.run(name)
             if writer:
                 writer.keep(name, done)
@@ -161,7 +165,8 @@ class _Jobs:
             "geometry": self.geometry,
             "variance": lambda: variance_records(self.main, self.seed),
         }
-        return makers[name]()
+        with one_thread():
+            return makers[name]()
 
     @property
     def probes(self) -> tuple[ProbeSet, BoolArray]:

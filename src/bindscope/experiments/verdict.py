@@ -47,7 +47,12 @@ def verdict(results: Results) -> Verdict:
         )
         return Verdict("undecided", words, (concepts, objects), estimator, caveats)
     label = _label(concepts, objects)
-    sentences = (_first(label, concepts, objects, estimator), _second(label, objects, probe, estimator))
+    overall = _everywhere(results, estimator, concepts, objects)
+    held_out = _everywhere(results, "probe", concepts, probe or objects)
+    sentences = (
+        _first(label, concepts, objects, estimator, overall),
+        _second(label, probe, estimator, held_out[1]),
+    )
     evidence = tuple(record for record in (concepts, objects, probe) if record is not None)
     return Verdict(label, sentences, evidence, estimator, caveats)
 
@@ -71,13 +76,22 @@ def _label(concepts: Record, objects: Record) -> Label:
     return "partly"
 
 
-def _first(label: Label, concepts: Record, objects: Record, estimator: str) -> str:
+def _first(label: Label, concepts: Record, objects: Record, estimator: str, overall: tuple[Record, Record]) -> str:
     how = "by its own queries" if estimator == "zero_shot" else "by linear probes"
-    figures = (
-        f"{how} it recognises the concepts in {_percent(concepts)} of the scenes and the objects in {_percent(objects)} "
-        f"where no value is shared (a bag of concepts reaches at most {objects.ceiling:.0%}, chance is "
-        f"{_small(objects.chance)})."
-    )
+    reach = f"a bag of concepts reaches at most {_round(objects.ceiling)}, chance is {_small(objects.chance)}"
+    everywhere_concepts, everywhere_objects = overall
+    if everywhere_objects is objects:  # every scene is an unshared one
+        figures = (
+            f"{how} it recognises the concepts in {_percent(concepts)} and the objects in {_percent(objects)} of the "
+            f"scenes ({reach})."
+        )
+    else:
+        link = "and" if label == "binds" else "but"
+        figures = (
+            f"{how} it recognises the concepts in {_share(everywhere_concepts.value or 0.0)} of the scenes {link} the "
+            f"objects in {_share(everywhere_objects.value or 0.0)}, and in {_percent(objects)} where no value occurs "
+            f"twice ({reach})."
+        )
     heads = {
         "binds": "This model binds: ",
         "bag of concepts": "This model is a bag of concepts: ",
@@ -88,21 +102,28 @@ def _first(label: Label, concepts: Record, objects: Record, estimator: str) -> s
     return heads[label] + figures
 
 
-def _second(label: Label, objects: Record, probe: Record | None, estimator: str) -> str:
+def _second(label: Label, probe: Record | None, estimator: str, overall: Record) -> str:
     if estimator == "probe":
         if label == "binds":
             return "The vectors say which value belongs to which object, to a read-out trained on such scenes."
         return "The model has no queries of its own here, so this is what a trained linear read-out finds."
     if probe is None or probe.value is None:
         return "No probe was trained, so it stays open whether the vectors hold the objects."
+    where = f" ({_percent(probe)} where no value occurs twice)" if overall is not probe else ""
     if label != "binds" and (probe.ci_low or 0.0) > (probe.ceiling or 1.0):
         return (
-            f"Yet linear probes read the objects in {_percent(probe)} of the same kind of scenes, so the vector holds the "
-            "binding and the query does not find it."
+            f"Yet linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}: the vector "
+            "holds the binding, the queries do not find it."
         )
     if label == "binds":
-        return f"Linear probes agree: they read the objects in {_percent(probe)} of held-out scenes."
-    return f"Linear probes read the objects in {_percent(probe)}: the vector itself hardly says what belongs to what."
+        return f"Linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}."
+    known = probe.ci_high is not None and probe.ci_high > (probe.ceiling or 1.0)
+    rest = (
+        "the interval holds what a bag of concepts reaches, so whether the vector holds the binding stays open."
+        if known
+        else "the vector itself hardly says what belongs to what."
+    )
+    return f"Linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}: {rest}"
 
 
 def _percent(record: Record) -> str:
@@ -115,6 +136,10 @@ def _percent(record: Record) -> str:
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def _round(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.0f} %"
 
 
 def _small(value: float | None) -> str:
@@ -134,6 +159,16 @@ def _concepts(results: Results, estimator: str | None) -> Record | None:
         target="mean",
     )
     return found.records[0] if len(found) else None
+
+
+def _everywhere(results: Results, estimator: str, concepts: Record, objects: Record) -> tuple[Record, Record]:
+    """Concepts and objects on all scenes; those given where they are the same scenes, or nothing else is known."""
+    words = {"analysis": "recognition", "estimator": estimator}
+    wide = results.first(metric="concept_recognition", target="mean", **words)
+    every = results.first(metric="object_recognition", target="all", **words)
+    if wide is None or every is None or every.value is None or every.n_scenes == objects.n_scenes:
+        return concepts, objects
+    return wide, every
 
 
 def _caveats(objects: Record) -> tuple[str, ...]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bindscope.errors import StoreError
+
+if TYPE_CHECKING:
+    from bindscope.experiments.compare import Comparison
 
 __all__ = ["write_comparison", "write_report"]
 
@@ -35,10 +39,13 @@ def write_report(run_dir: Path | str) -> Path:
     return directory / "report.html"
 
 
-def write_comparison(run_dirs: Sequence[Path | str], out: Path | str) -> Path:
+def write_comparison(
+    run_dirs: Sequence[Path | str], out: Path | str, comparison: Comparison | None = None, seed: int = 0
+) -> Path:
     """Write one page that compares two or more runs on the scenes that all of them show, and return its path.
 
-    out: the HTML file. Raises InputError where the runs cannot be compared, StoreError where a file cannot be read or
+    out: the HTML file. comparison: what `compare` gave for these runs; made here with
+    the seed where it is not given. Raises InputError where the runs cannot be compared, StoreError where a file cannot be read or
     written.
     """
     from bindscope.experiments.compare import compare
@@ -48,6 +55,7 @@ def write_comparison(run_dirs: Sequence[Path | str], out: Path | str) -> Path:
     from bindscope.report.run import read_run
 
     runs = [read_run(Path(directory)) for directory in run_dirs]
-    page = render_comparison(runs, [verdict(run.results) for run in runs], compare(run_dirs))
+    found = compare(run_dirs, seed) if comparison is None else comparison
+    page = render_comparison(runs, [verdict(run.results) for run in runs], found)
     write_text(Path(out), page)
     return Path(out)

@@ -209,6 +209,8 @@ def variant(extra: Mapping[str, Any]) -> str:
         parts.append(f"standard deviation over {extra_value(count) + ' ' if count else ''}{of}")
     for key, value in left.items():
         pattern = VARIANTS.get(key, plain(key) + ": {}")
+        if (key, value) == ("objects", 1):
+            pattern = "scenes of {} object"
         parts.append(pattern.format(extra_value(value)))
     return ", ".join(parts)
 
