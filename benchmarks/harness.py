@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.datasets import load_dataset
+from bindscope.geometry import fit_additive
 from bindscope.scenes import SceneTable
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,6 +42,36 @@ def timed(work: Callable[[], T], repeats: int = 1) -> tuple[T, float]:
     return result, best
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """Wall and processor seconds. On a machine with other work to do, the second are the fairer of the two."""
+
+    wall: float
+    cpu: float
+
+    def times(self, factor: float) -> Seconds:
+        """Extrapolated linearly."""
+        return Seconds(self.wall * factor, self.cpu * factor)
+
+    def cells(self) -> dict[str, Cell]:
+        """As columns of a table."""
+        return {"seconds": self.wall, "CPU s": self.cpu}
+
+    def against(self, slow: Seconds) -> dict[str, Cell]:
+        """As columns of a table, with how many times faster than another."""
+        return {**self.cells(), "faster": slow.wall / self.wall, "faster by CPU": slow.cpu / self.cpu}
+
+
+def clocked(work: Callable[[], T], repeats: int = 1) -> tuple[T, Seconds]:
+    """What the work returns, and the shortest of its wall and of its processor times (all threads)."""
+    best = Seconds(float("inf"), float("inf"))
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        best = Seconds(min(best.wall, time.perf_counter() - wall), min(best.cpu, time.process_time() - cpu))
+    return result, best
+
+
 def caption_scenes(name: str = "text:10x10") -> tuple[SceneTable, list[str]]:
     """Scenes and captions; by default the 9,900 ordered pairs of two different objects of 10 x 10 words."""
     dataset = load_dataset(name)
@@ -58,9 +90,22 @@ def minilm_vectors(captions: Sequence[str]) -> NDArray[np.float32]:
     return np.asarray(model.encode(list(captions), batch_size=256, show_progress_bar=False), dtype=np.float32)
 
 
+def r2(vectors: NDArray[np.float32], predicted: NDArray[Any]) -> float:
+    """Share of the total variance that the predictions explain; 1 is exact."""
+    exact = np.asarray(vectors, dtype=np.float64)
+    return float(1 - ((exact - predicted) ** 2).sum() / ((exact - exact.mean(axis=0)) ** 2).sum())
+
+
+def by_lstsq(vectors: NDArray[np.float32], table: SceneTable, estimator: str, level: Any) -> NDArray[np.float64]:
+    """Predictions of a dense least-squares fit with an intercept by numpy, in double precision: the second opinion."""
+    design = fit_additive(vectors, table, estimator, level).design(table).toarray()
+    design = np.concatenate([np.ones((len(table), 1)), design], axis=1)
+    return np.asarray(design @ np.linalg.lstsq(design, vectors.astype(np.float64), rcond=None)[0])
+
+
 def write_result(name: str, title: str, rows: Sequence[Mapping[str, Cell]], notes: Sequence[str] = ()) -> None:
     """Print a table, and write it to results/NAME.txt and results/NAME.json."""
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}"
+    machine = f"{os.cpu_count()} cores, load {_load():.0f}, Python {platform.python_version()}, numpy {np.__version__}"
     text = "\n".join([title, f"({machine})", "", *_aligned(rows), "", *notes]).rstrip() + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
@@ -72,6 +117,11 @@ def write_result(name: str, title: str, rows: Sequence[Mapping[str, Cell]], note
         "notes": list(notes),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _load() -> float:
+    """Processes that wanted to run in the last quarter of an hour: above the cores, wall times say little."""
+    return os.getloadavg()[2]
 
 
 def _aligned(rows: Sequence[Mapping[str, Cell]]) -> list[str]:

@@ -18,7 +18,7 @@ from torch import nn
 
 from bindscope.recognition import recognise_linear
 from bindscope.scenes import SceneTable
-from harness import Cell, arguments, caption_scenes, minilm_vectors, timed, write_result
+from harness import Cell, arguments, caption_scenes, minilm_vectors, r2, timed, write_result
 
 EPOCHS = 10_000
 STEPS = 10_000
@@ -113,12 +113,6 @@ def additive_by_adamw(
         optimiser.step()
     with torch.no_grad():
         return np.asarray(model(codes).numpy() + mean, dtype=np.float32)
-
-
-def r2(vectors: Vectors, predicted: Vectors) -> float:
-    """Share of the total variance that the predictions explain; 1 is exact."""
-    exact = np.asarray(vectors, dtype=np.float64)
-    return float(1 - ((exact - predicted) ** 2).sum() / ((exact - exact.mean(axis=0)) ** 2).sum())
 
 
 def _soft_targets(codes: NDArray[np.int64], width: int) -> torch.Tensor:
