@@ -23,6 +23,7 @@ PATTERNS = {
     "st:PATH": "a sentence-transformers model in a directory",
     "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
     "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
+    "module:bindscope.encoders.efficientnet:lite0": "a pretrained vision network out of a package (lite0_whole: uncropped)",
     "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
     "controlled:RUN": "a dual encoder that `bindscope train` trained from scratch",
 }
