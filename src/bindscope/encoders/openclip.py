@@ -252,8 +252,7 @@ class ClipImages(ImageTower):
     @cached_property
     def transform(self) -> Any:
         """From a pillow image to pixels `[3, height, width]`."""
-        from open_clip import image_transform_v2
-        from open_clip.transform import PreprocessCfg
+        from open_clip.transform import PreprocessCfg, image_transform_v2
 
         return image_transform_v2(PreprocessCfg(**self.model.visual.preprocess_cfg), is_train=False)
 
