@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import checkpoints, load_encoder
+from bindscope.encoders.prefixes import PrefixTree
 from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
 from encoders.pictures import image_dataset, image_items, text_items, write_pictures
 from encoders.tiny import CAPTIONS
@@ -102,8 +104,23 @@ def test_cutting_the_padding_changes_nothing(kind: str) -> None:
     assert lengths.tolist() == [9, 5, 13, 9, 4]
     assert encoder.text.cut
     np.testing.assert_allclose(cut, texts_by_hand(encoder.text.model), atol=1e-5)
+    encoder.text.shares = False
+    np.testing.assert_allclose(encoder.encode(text_items(CAPTIONS)), cut, atol=1e-5)
     one_less = encoder.text.run(encoder.text.tokens(list(CAPTIONS))[0], np.arange(1), 8).detach().numpy()
     assert np.abs(one_less - cut[:1]).max() > 1e-2  # the control: the end token itself does matter
+
+
+def test_shared_beginnings_change_nothing_on_all_scenes_of_a_design() -> None:
+    dataset = load_dataset("text:4x4?same=true")
+    encoder: Any = load_encoder("openclip:small,?seed=3", batch_size=100)
+    shared = encoder.encode(dataset.items)
+    encoder.text.shares = False
+    np.testing.assert_allclose(shared, encoder.encode(dataset.items), atol=1e-5)
+    assert len(np.unique(shared.round(4), axis=0)) == len(dataset)  # all captions told apart
+    ids, lengths = encoder.text.tokens(list(dataset.items.texts))
+    tree = PrefixTree.of(ids.numpy(), lengths)
+    beginnings = {tuple(row[:t]) for row, n in zip(ids.tolist(), lengths, strict=True) for t in range(1, n + 1)}
+    assert len(tree) == len(beginnings) < lengths.sum() / 3
 
 
 def test_a_tower_that_reads_both_ways_keeps_its_padding() -> None:

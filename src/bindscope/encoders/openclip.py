@@ -22,6 +22,7 @@ from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
 from bindscope.encoders.checkpoints import Checkpoint, find_checkpoint
 from bindscope.encoders.compute import DTYPES, torch_for, usable_device
+from bindscope.encoders.prefixes import Layer, PrefixTree, run_layers
 from bindscope.encoders.towers import ImageTower, TextTower, TowerEncoder, warn_if_cut
 from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
 
@@ -33,6 +34,7 @@ OPTIONS = {
     "dtype": Option("float32", choices=DTYPES),
     "device": Option(None),
 }
+TREE_BATCH = 1024
 EXAMPLE = "openclip:ViT-B-32,laion2b_s34b_b79k, or openclip:ViT-B-32, for random initialisation"
 
 
@@ -184,6 +186,7 @@ class ClipTexts(TextTower):
         self.end = getattr(self.tower, "text_eos_id" if own else "eos_id", None)
         causal = getattr(self.tower, "attn_mask", None) is not None
         self.cut = causal and self.pool in ("argmax", "eos") and getattr(self.tower, "cls_emb", None) is None
+        self.shares = self.cut and all(map(_is_plain, self.tower.transformer.resblocks))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -204,7 +207,7 @@ class ClipTexts(TextTower):
         ids = self.tokenizer(texts)
         if not self.cut:
             return ids, np.full(len(texts), ids.shape[1], dtype=np.int64)
-        ends = (ids.argmax(dim=1) if self.pool == "argmax" else (ids == self.end).int().argmax(dim=1)).numpy() + 1
+        ends = self._ends(ids).numpy() + 1
         full = np.flatnonzero(ends == ids.shape[1])
         warn_if_cut(self.name, sum(self._needs(texts[row]) > ids.shape[1] for row in full), ids.shape[1])
         return ids, np.asarray(ends, dtype=np.int64)
@@ -216,7 +219,17 @@ class ClipTexts(TextTower):
     def run(self, tokens: Any, rows: IntArray, length: int | None) -> Any:
         """Vectors of some rows."""
         batch = tokens[rows].to(self.recipe.device)
-        return self.model.encode_text(batch) if length is None else self._run_cut(batch[:, :length])
+        if length is None:
+            return self.model.encode_text(batch)
+        return self._run_tree(batch[:, :length]) if self.shares else self._run_cut(batch[:, :length])
+
+    def batches(self, tokens: Any, lengths: IntArray) -> Iterator[IntArray]:
+        """Rows in batches: in order of their tokens where beginnings are shared, else of nearly one length."""
+        if not self.shares:
+            return super().batches(tokens, lengths)
+        order = np.lexsort(tokens.numpy().T[::-1])
+        step = self.batch_size or TREE_BATCH
+        return (order[start : start + step] for start in range(0, len(order), step))
 
     def _run_cut(self, ids: Any) -> Any:
         import torch
@@ -225,9 +238,26 @@ class ClipTexts(TextTower):
         dtype = tower.transformer.get_cast_dtype()
         states = tower.token_embedding(ids).to(dtype) + tower.positional_embedding[:length].to(dtype)
         states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
-        ends = ids.argmax(dim=1) if self.pool == "argmax" else (ids == self.end).int().argmax(dim=1)
-        pooled = states[torch.arange(len(ids), device=ids.device), ends]
-        projection = tower.text_projection
+        return self._projected(states[torch.arange(len(ids), device=ids.device), self._ends(ids)])
+
+    def _run_tree(self, ids: Any) -> Any:
+        import torch
+
+        tower, rows = self.tower, ids.cpu().numpy()
+        tree = PrefixTree.of(rows, self._ends(ids).cpu().numpy() + 1)
+        dtype = tower.transformer.get_cast_dtype()
+        tokens, places, leaves = (torch.from_numpy(x).to(ids.device) for x in (tree.tokens, tree.places, tree.leaves))
+        states = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[places].to(dtype)
+        states = run_layers(states, tree, [_layer(block) for block in tower.transformer.resblocks])
+        return self._projected(tower.ln_final(states[leaves]))
+
+    def _ends(self, ids: Any) -> Any:
+        return ids.argmax(dim=1) if self.pool == "argmax" else (ids == self.end).int().argmax(dim=1)
+
+    def _projected(self, pooled: Any) -> Any:
+        import torch
+
+        projection = self.tower.text_projection
         if projection is None:
             return pooled
         return projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
@@ -239,6 +269,7 @@ class ClipTexts(TextTower):
             "tokenizer": type(self.tokenizer).__name__,
             "max_length": getattr(self.tokenizer, "context_length", None),
             "padding": "cut off after the end token (causal attention)" if self.cut else "to the full length",
+            "shared_beginnings": "computed once" if self.shares else "computed for each text",
             "prompt": self.prompt,
         }
 
@@ -273,6 +304,29 @@ class ClipImages(ImageTower):
         settings = {key: list(v) if isinstance(v, tuple) else v for key, v in self.model.visual.preprocess_cfg.items()}
         pooling = getattr(self.model.visual, "pool_type", type(self.model.visual).__name__)
         return {"pooling": f"{pooling}, projected", "processor": settings}
+
+
+def _is_plain(block: Any) -> bool:
+    """Whether a block is open_clip's usual one, which `_layer` knows."""
+    return type(block).__name__ == "ResidualAttentionBlock" and not hasattr(block, "ln_1_kv")
+
+
+def _layer(block: Any) -> Layer:
+    from torch.nn.functional import linear
+
+    attention = block.attn
+
+    def project(states: Any) -> tuple[Any, Any, Any]:
+        all_three = linear(block.ln_1(states), attention.in_proj_weight, attention.in_proj_bias)
+        query, key, value = all_three.chunk(3, dim=-1)
+        return query, key, value
+
+    return Layer(
+        project,
+        attention.num_heads,
+        lambda mixed: block.ls_1(attention.out_proj(mixed)),
+        lambda states: block.ls_2(block.mlp(block.ln_2(states))),
+    )
 
 
 def _facts(model: Any, recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, Any]:

@@ -52,8 +52,12 @@ class TextTower(ABC):
                 out[rows] = found
         return np.empty((0, 0), dtype=np.float32) if out is None else out
 
+    def batches(self, tokens: Any, lengths: IntArray) -> Iterator[IntArray]:
+        """Rows in batches: of nearly one length."""
+        return by_length(lengths.tolist(), self.batch_size or TEXT_BATCH)
+
     def _batches(self, tokens: Any, lengths: IntArray) -> Iterator[tuple[IntArray, Vectors]]:
-        for rows in by_length(lengths.tolist(), self.batch_size or TEXT_BATCH):
+        for rows in self.batches(tokens, lengths):
             length = int(lengths[rows].max()) if self.cut else None
             yield rows, self.run(tokens, rows, length).float().cpu().numpy()
 
