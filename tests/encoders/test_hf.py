@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bindscope import cli
 from bindscope.embeddings import embed
 from bindscope.encoders import hf, load_encoder
 from bindscope.encoders.base import Encoder
@@ -22,6 +24,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 Save = Callable[[Path], Path]
 
+SHAPES = list(itertools.product(["cube", "ball", "cone"], repeat=2))
 DUAL: dict[str, Save] = {"clip": tiny.save_clip, "siglip": tiny.save_siglip, "siglip2": tiny.save_siglip2}
 VISION: dict[str, Save] = {
     "dinov2": tiny.save_dinov2,
@@ -127,6 +130,9 @@ def test_cutting_the_padding_of_clip_changes_nothing(eos: int, tmp_path: Path) -
     cut = encoder.encode(text_items(tiny.CAPTIONS))
     tokens, lengths = encoder.text.tokens(list(tiny.CAPTIONS))
     assert lengths.tolist() == [9, 5, 13, 9, 4]
+    assert encoder.text.shares
+    encoder.text.shares = False  # the library's own forward, first on cut texts, then on padded ones
+    np.testing.assert_allclose(encoder.encode(text_items(tiny.CAPTIONS)), cut, atol=1e-5)
     encoder.text.cut = False
     np.testing.assert_allclose(encoder.encode(text_items(tiny.CAPTIONS)), cut, atol=1e-5)
     shuffled = {**tokens, "input_ids": tokens["input_ids"].copy()}
@@ -134,6 +140,15 @@ def test_cutting_the_padding_of_clip_changes_nothing(eos: int, tmp_path: Path) -
     with torch.inference_mode():
         other = encoder.text.run(shuffled, np.arange(1), 9).numpy()
     assert np.abs(other - cut[:1]).max() > 1e-3
+
+
+def test_shared_beginnings_of_clip_change_nothing(tmp_path: Path) -> None:
+    texts = [f"a {c} {s} and a {d} {t}" for c, d in itertools.product(["red", "blue"], repeat=2) for s, t in SHAPES]
+    encoder: Any = load_encoder(f"hf:{tiny.save_clip(tmp_path)}", batch_size=7)
+    shared = encoder.encode(text_items(texts))
+    encoder.text.shares = False
+    np.testing.assert_allclose(encoder.encode(text_items(texts)), shared, atol=1e-5)
+    assert len(np.unique(shared.round(4), axis=0)) == len(texts)
 
 
 def test_siglip_reads_its_padding(tmp_path: Path) -> None:
@@ -253,6 +268,16 @@ def test_a_vision_model_refuses_text_and_a_text_model_images(tmp_path: Path) -> 
         load_encoder(f"hf:{tiny.save_dinov2(tmp_path / 'v')}").encode(text_items(["a cube"]))
     with pytest.raises(InputError, match="reads text and these scene items have none"):
         load_encoder(f"hf:{tiny.save_bert(tmp_path / 't')}").encode(image_items(write_pictures(tmp_path, 1)))
+
+
+def test_the_command_line_says_bad_names_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["diagnose", "hf:./nowhere", "--data", "text:2x2"])
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    assert printed.count("error: ") == 1
+    assert "there is no directory ./nowhere" in printed
+    assert "Traceback" not in printed
 
 
 def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from bindscope.concepts import IntArray
 from bindscope.encoders.base import Settings
+from bindscope.encoders.hf_clip import can_share, shared_features
 from bindscope.encoders.towers import ImageTower, TextTower, warn_if_cut
 from bindscope.errors import InputError, StoreError
 
@@ -150,6 +151,15 @@ class HubTexts(TextTower):
         warn_if_cut(self.name, sum(len(self._ids(worded[row])) > self.limit for row in full), self.limit)
         return arrays, np.maximum(lengths, 1)
 
+    def ids(self, tokens: dict[str, Any]) -> IntArray:
+        """The array input_ids."""
+        return np.asarray(tokens["input_ids"])
+
+    @cached_property
+    def shares(self) -> bool:  # type: ignore[override]
+        """Whether the tower is one that can compute shared beginnings once."""
+        return self.pooling == "features" and can_share(self.network.model, self.tokenizer.padding_side)
+
     def run(self, tokens: dict[str, Any], rows: IntArray, length: int | None) -> Any:
         """Vectors of some rows."""
         import torch
@@ -158,6 +168,8 @@ class HubTexts(TextTower):
         window = slice(None) if length is None else slice(-length, None) if left else slice(length)
         device = self.network.device
         batch = {key: torch.from_numpy(array[rows, window].copy()).to(device) for key, array in tokens.items()}
+        if self.shares:
+            return shared_features(self.network.model, batch["input_ids"])
         mask = batch["attention_mask"]
         if "attention_mask" not in self.tokenizer.model_input_names:
             del batch["attention_mask"]
@@ -175,6 +187,7 @@ class HubTexts(TextTower):
             "tokenizer": type(self.tokenizer).__name__,
             "max_length": self.limit,
             "padding": padding,
+            "shared_beginnings": "computed once" if self.shares else "computed for each text",
             "padding_side": self.tokenizer.padding_side,
             "attention_mask": "attention_mask" in self.tokenizer.model_input_names,
             "lower_cased": "before the tokenizer" if self.lowered else "as the tokenizer does",

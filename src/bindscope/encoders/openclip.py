@@ -34,7 +34,6 @@ OPTIONS = {
     "dtype": Option("float32", choices=DTYPES),
     "device": Option(None),
 }
-TREE_BATCH = 1024
 EXAMPLE = "openclip:ViT-B-32,laion2b_s34b_b79k, or openclip:ViT-B-32, for random initialisation"
 
 
@@ -223,13 +222,9 @@ class ClipTexts(TextTower):
             return self.model.encode_text(batch)
         return self._run_tree(batch[:, :length]) if self.shares else self._run_cut(batch[:, :length])
 
-    def batches(self, tokens: Any, lengths: IntArray) -> Iterator[IntArray]:
-        """Rows in batches: in order of their tokens where beginnings are shared, else of nearly one length."""
-        if not self.shares:
-            return super().batches(tokens, lengths)
-        order = np.lexsort(tokens.numpy().T[::-1])
-        step = self.batch_size or TREE_BATCH
-        return (order[start : start + step] for start in range(0, len(order), step))
+    def ids(self, tokens: Any) -> IntArray:
+        """The tokens themselves."""
+        return np.asarray(tokens.numpy())
 
     def _run_cut(self, ids: Any) -> Any:
         import torch

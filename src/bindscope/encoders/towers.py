@@ -18,16 +18,21 @@ from bindscope.encoders.compute import by_length, inference
 from bindscope.encoders.images import paths_of, prepared
 from bindscope.errors import BindscopeWarning, InputError
 
-TEXT_BATCH, IMAGE_BATCH = 256, 32
+TEXT_BATCH, SHARED_BATCH, IMAGE_BATCH = 256, 1024, 32
 
 
 class TextTower(ABC):
-    """Texts to vectors. prompt: put before every text. cut: whether padding may be left out of a batch."""
+    """Texts to vectors.
+
+    prompt: put before every text. cut: whether padding may be left out of a batch. shares: whether beginnings that
+    texts of a batch have in common are computed once.
+    """
 
     name: str
     prompt: str | None = None
     batch_size: int | None = None
     cut = True
+    shares = False
 
     @abstractmethod
     def tokens(self, texts: list[str]) -> tuple[Any, IntArray]:
@@ -52,12 +57,21 @@ class TextTower(ABC):
                 out[rows] = found
         return np.empty((0, 0), dtype=np.float32) if out is None else out
 
-    def batches(self, tokens: Any, lengths: IntArray) -> Iterator[IntArray]:
-        """Rows in batches: of nearly one length."""
-        return by_length(lengths.tolist(), self.batch_size or TEXT_BATCH)
+    @abstractmethod
+    def ids(self, tokens: Any) -> IntArray:
+        """Token ids `[n, length]` among the arrays of `tokens`."""
+
+    def _rows(self, tokens: Any, lengths: IntArray) -> Iterator[IntArray]:
+        """Rows in batches: in order of their tokens where beginnings are shared, else of nearly one length."""
+        if not self.shares:
+            yield from by_length(lengths.tolist(), self.batch_size or TEXT_BATCH)
+            return
+        order = np.lexsort(self.ids(tokens).T[::-1])
+        step = self.batch_size or SHARED_BATCH
+        yield from (order[start : start + step] for start in range(0, len(order), step))
 
     def _batches(self, tokens: Any, lengths: IntArray) -> Iterator[tuple[IntArray, Vectors]]:
-        for rows in self.batches(tokens, lengths):
+        for rows in self._rows(tokens, lengths):
             length = int(lengths[rows].max()) if self.cut else None
             yield rows, self.run(tokens, rows, length).float().cpu().numpy()
 
