@@ -7,23 +7,17 @@ checkpoint is at hand; `?layernorm_gain=` shows how much those gains matter wher
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bindscope.concepts import IntArray
 from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
 from bindscope.encoders.checkpoints import Checkpoint, find_checkpoint
 from bindscope.encoders.compute import DTYPES, torch_for, usable_device
-from bindscope.encoders.prefixes import Layer, PrefixTree, run_layers
-from bindscope.encoders.towers import ImageTower, TextTower, TowerEncoder, warn_if_cut
+from bindscope.encoders.openclip_towers import ClipImages, ClipTexts, quiet
+from bindscope.encoders.towers import TowerEncoder
 from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
 
 OPTIONS = {
@@ -61,8 +55,8 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     found = find_checkpoint(recipe.architecture, recipe.pretrained, name) if recipe.pretrained else None
     model = build_model(recipe, found)
     facts = {**_facts(model, recipe, found), "weights_sha256": file_digest(found.path) if found else None}
-    text = ClipTexts(model, recipe, settings)
-    return TowerEncoder(name, text, ClipImages(model, recipe, settings), facts)
+    places = (name, recipe.architecture, recipe.device)
+    return TowerEncoder(name, ClipTexts(model, *places, settings), ClipImages(model, *places, settings), facts)
 
 
 def read_recipe(rest: str, name: str, settings: Settings) -> Recipe:
@@ -110,7 +104,7 @@ def _drawn(recipe: Recipe, checkpoint: Checkpoint | None) -> Any:
 
     forced = {"force_quick_gelu": True} if _activation(recipe, checkpoint) else {}
     try:
-        with torch.random.fork_rng(devices=[]), _quiet():
+        with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(recipe.seed)
             return open_clip.create_model(
                 recipe.architecture,
@@ -142,8 +136,6 @@ def _activation(recipe: Recipe, checkpoint: Checkpoint | None) -> bool:
             f"{'?quickgelu=false' if asked is False else 'the checkpoint'}; use {recipe.architecture.removesuffix('-quickgelu')}"
         )
     if asked is not None and trained is not None and asked != trained:
-        import warnings
-
         text = f"{recipe.name}: the checkpoint was trained {'with' if trained else 'without'} QuickGELU; vectors will be off"
         warnings.warn(text, BindscopeWarning, stacklevel=5)
     return bool(asked if asked is not None else trained)
@@ -153,7 +145,7 @@ def _load_weights(model: Any, checkpoint: Checkpoint, recipe: Recipe) -> None:
     import open_clip
 
     try:
-        with _quiet():
+        with quiet():
             open_clip.load_checkpoint(model, str(checkpoint.path), strict=True, weights_only=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -171,157 +163,6 @@ def _redraw_text(model: Any, other: Any) -> None:
         for key, tensor in model.named_parameters():
             if tensor.ndim >= 2 and not key.startswith("visual."):
                 tensor.copy_(drawn[key])
-
-
-class ClipTexts(TextTower):
-    """The text tower. With causal attention nothing after the end token reaches the vector, so it is cut off."""
-
-    def __init__(self, model: Any, recipe: Recipe, settings: Settings) -> None:
-        self.model, self.recipe, self.name = model, recipe, recipe.name
-        self.prompt, self.batch_size = settings.prompt, settings.batch_size
-        own = hasattr(model, "token_embedding")
-        self.tower = model if own else model.text
-        self.pool = getattr(self.tower, "text_pool_type" if own else "pool_type", None)
-        self.end = getattr(self.tower, "text_eos_id" if own else "eos_id", None)
-        causal = getattr(self.tower, "attn_mask", None) is not None
-        self.cut = causal and self.pool in ("argmax", "eos") and getattr(self.tower, "cls_emb", None) is None
-        self.shares = self.cut and all(map(_is_plain, self.tower.transformer.resblocks))
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """open_clip's tokenizer of the architecture."""
-        import open_clip
-
-        try:
-            with _quiet():
-                return open_clip.get_tokenizer(self.recipe.architecture)
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0][:160]
-            raise StoreError(
-                f"{self.name}: its tokenizer is not in the local cache ({reason}); fetch it beforehand with `hf download`"
-            ) from error
-
-    def tokens(self, texts: list[str]) -> tuple[Any, IntArray]:
-        """Token ids `[n, context]`, and the place after the end token."""
-        ids = self.tokenizer(texts)
-        if not self.cut:
-            return ids, np.full(len(texts), ids.shape[1], dtype=np.int64)
-        ends = self._ends(ids).numpy() + 1
-        full = np.flatnonzero(ends == ids.shape[1])
-        warn_if_cut(self.name, sum(self._needs(texts[row]) > ids.shape[1] for row in full), ids.shape[1])
-        return ids, np.asarray(ends, dtype=np.int64)
-
-    def _needs(self, text: str) -> int:
-        encode = getattr(self.tokenizer, "encode", None)
-        return len(encode(text)) + 2 if encode is not None else 0
-
-    def run(self, tokens: Any, rows: IntArray, length: int | None) -> Any:
-        """Vectors of some rows."""
-        batch = tokens[rows].to(self.recipe.device)
-        if length is None:
-            return self.model.encode_text(batch)
-        return self._run_tree(batch[:, :length]) if self.shares else self._run_cut(batch[:, :length])
-
-    def ids(self, tokens: Any) -> IntArray:
-        """The tokens themselves."""
-        return np.asarray(tokens.numpy())
-
-    def _run_cut(self, ids: Any) -> Any:
-        import torch
-
-        tower, length = self.tower, ids.shape[1]
-        dtype = tower.transformer.get_cast_dtype()
-        states = tower.token_embedding(ids).to(dtype) + tower.positional_embedding[:length].to(dtype)
-        states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
-        return self._projected(states[torch.arange(len(ids), device=ids.device), self._ends(ids)])
-
-    def _run_tree(self, ids: Any) -> Any:
-        import torch
-
-        tower, rows = self.tower, ids.cpu().numpy()
-        tree = PrefixTree.of(rows, self._ends(ids).cpu().numpy() + 1)
-        dtype = tower.transformer.get_cast_dtype()
-        tokens, places, leaves = (torch.from_numpy(x).to(ids.device) for x in (tree.tokens, tree.places, tree.leaves))
-        states = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[places].to(dtype)
-        states = run_layers(states, tree, [_layer(block) for block in tower.transformer.resblocks])
-        return self._projected(tower.ln_final(states[leaves]))
-
-    def _ends(self, ids: Any) -> Any:
-        return ids.argmax(dim=1) if self.pool == "argmax" else (ids == self.end).int().argmax(dim=1)
-
-    def _projected(self, pooled: Any) -> Any:
-        import torch
-
-        projection = self.tower.text_projection
-        if projection is None:
-            return pooled
-        return projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
-
-    def record(self) -> dict[str, Any]:
-        """Tokenizer, padding, pooling."""
-        return {
-            "pooling": f"{self.pool or 'own'} token, projected",
-            "tokenizer": type(self.tokenizer).__name__,
-            "max_length": getattr(self.tokenizer, "context_length", None),
-            "padding": "cut off after the end token (causal attention)" if self.cut else "to the full length",
-            "shared_beginnings": "computed once" if self.shares else "computed for each text",
-            "prompt": self.prompt,
-        }
-
-
-class ClipImages(ImageTower):
-    """The image tower, behind open_clip's own evaluation transform."""
-
-    def __init__(self, model: Any, recipe: Recipe, settings: Settings) -> None:
-        self.model, self.recipe, self.name, self.batch_size = model, recipe, recipe.name, settings.batch_size
-
-    @cached_property
-    def transform(self) -> Any:
-        """From a pillow image to pixels `[3, height, width]`."""
-        from open_clip.transform import PreprocessCfg, image_transform_v2
-
-        return image_transform_v2(PreprocessCfg(**self.model.visual.preprocess_cfg), is_train=False)
-
-    def pixels(self, images: list[Any]) -> Any:
-        """Pixels `[b, 3, height, width]`."""
-        import torch
-
-        return torch.stack([self.transform(image) for image in images])
-
-    def run(self, pixels: Any) -> Any:
-        """Vectors of prepared images."""
-        import torch
-
-        return self.model.encode_image(pixels.to(self.recipe.device, getattr(torch, self.recipe.dtype)))
-
-    def record(self) -> dict[str, Any]:
-        """Preprocessing and pooling."""
-        settings = {key: list(v) if isinstance(v, tuple) else v for key, v in self.model.visual.preprocess_cfg.items()}
-        pooling = getattr(self.model.visual, "pool_type", type(self.model.visual).__name__)
-        return {"pooling": f"{pooling}, projected", "processor": settings}
-
-
-def _is_plain(block: Any) -> bool:
-    """Whether a block is open_clip's usual one, which `_layer` knows."""
-    return type(block).__name__ == "ResidualAttentionBlock" and not hasattr(block, "ln_1_kv")
-
-
-def _layer(block: Any) -> Layer:
-    from torch.nn.functional import linear
-
-    attention = block.attn
-
-    def project(states: Any) -> tuple[Any, Any, Any]:
-        all_three = linear(block.ln_1(states), attention.in_proj_weight, attention.in_proj_bias)
-        query, key, value = all_three.chunk(3, dim=-1)
-        return query, key, value
-
-    return Layer(
-        project,
-        attention.num_heads,
-        lambda mixed: block.ls_1(attention.out_proj(mixed)),
-        lambda states: block.ls_2(block.mlp(block.ln_2(states))),
-    )
 
 
 def _facts(model: Any, recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, Any]:
@@ -349,17 +190,6 @@ def _architectures() -> list[str]:
     import open_clip
 
     return list(open_clip.list_models())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without open_clip's lines on the root logger."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _library(name: str) -> None:
