@@ -70,5 +70,8 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
 
 
 def _made(factory: Callable[..., Any], settings: Settings) -> Any:
-    wanted = "settings" in inspect.signature(factory).parameters
+    try:
+        wanted = "settings" in inspect.signature(factory).parameters
+    except ValueError:  # some callables of C extensions do not tell
+        wanted = False
     return factory(settings=settings) if wanted else factory()

@@ -125,7 +125,8 @@ class TowerEncoder(Encoder):
 
     def encode(self, items: Items) -> Vectors:
         """Vectors `[n, d]`: of the images where items have some and the model reads them, else of the texts."""
-        if self.image is not None and (items.images is not None or self.text is None):
+        wanted = self.modality != "text" and (items.images is not None or self.text is None)
+        if self.image is not None and wanted:
             return checked_vectors(self.image.encode(paths_of(items, self.name)), len(items), self.name)
         return self._of_texts(items)
 
