@@ -148,9 +148,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     quick = arguments(__doc__).quick
     rounds = 2 if quick else 3
-    rows = minilm(256 if quick else 2048, rounds)
+    rows = minilm(256 if quick else 1024, rounds)
     with tempfile.TemporaryDirectory() as folder:
-        rows += efficientnet(64 if quick else 320, rounds, Path(folder))
+        rows += efficientnet(64 if quick else 128, rounds, Path(folder))
     rows += openclip(512 if quick else 1024, rounds)
     notes = [
         f"best of {rounds} rounds, ways by turns, {threads()} torch threads; of direct: 1 is as fast as the library, "
