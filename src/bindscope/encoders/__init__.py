@@ -24,7 +24,7 @@ PROMPTED = ("st", "hf", "openclip")
 PATTERNS = {
     "st:ORG/NAME": "a sentence-transformers model, e.g. st:sentence-transformers/all-MiniLM-L6-v2",
     "st:PATH": "a sentence-transformers model in a directory",
-    "hf:ORG/NAME[@REV]": "a transformers model: CLIP, SigLIP, DINOv2, ViT, BERT, ...; ?pooling=model|pooler|cls|mean|last&dtype=",
+    "hf:ORG/NAME": "a transformers model (@REVISION pins it): CLIP, SigLIP, DINOv2, ViT, BERT; ?pooling=cls|mean|...&dtype=...",
     "hf:PATH": "a transformers model in a directory",
     "openclip:ARCH,PRETRAINED": "an open_clip model by tag or checkpoint file, e.g. openclip:ViT-B-32,laion2b_s34b_b79k",
     "openclip:ARCH,": "the same at random initialisation, e.g. openclip:ViT-B-32,?seed=1&layernorm_gain=2",
