@@ -17,5 +17,8 @@ Sample = Annotated[int | None, typer.Option("--sample", help="Analyse this many 
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where embeddings are cached; default: the user's cache.")]
 Data = Annotated[str, typer.Option("--data", help="text:10x10, text:FILE.yaml, labels:FILE, …; see `bindscope list`.")]
 Model = Annotated[
-    str, typer.Argument(help="st:NAME, file:PATH, module:PKG.MOD:FACTORY, planted:KIND; see `bindscope list`.")
+    str,
+    typer.Argument(
+        help="st:NAME, hf:NAME, openclip:ARCH,TAG, file:PATH, module:…, planted:KIND; see `bindscope list`."
+    ),
 ]

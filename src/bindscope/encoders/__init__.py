@@ -13,16 +13,24 @@ __all__ = ["Encoder", "encoder_names", "load_encoder"]
 
 LOADERS = {
     "st": "bindscope.encoders.sentence:load",
+    "hf": "bindscope.encoders.hf:load",
+    "openclip": "bindscope.encoders.openclip:load",
     "file": "bindscope.encoders.vectors:load",
     "module": "bindscope.encoders.module:load",
     "planted": "bindscope.encoders.planted:load",
     "controlled": "bindscope.controlled.encoder:load",
 }
+PROMPTED = ("st", "hf", "openclip")
 PATTERNS = {
     "st:ORG/NAME": "a sentence-transformers model, e.g. st:sentence-transformers/all-MiniLM-L6-v2",
     "st:PATH": "a sentence-transformers model in a directory",
+    "hf:ORG/NAME": "a transformers model (@REVISION pins it): CLIP, SigLIP, DINOv2, ViT, BERT; ?pooling=cls|mean|...&dtype=...",
+    "hf:PATH": "a transformers model in a directory",
+    "openclip:ARCH,PRETRAINED": "an open_clip model by tag or checkpoint file, e.g. openclip:ViT-B-32,laion2b_s34b_b79k",
+    "openclip:ARCH,": "the same at random initialisation, e.g. openclip:ViT-B-32,?seed=1&layernorm_gain=2",
     "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
     "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
+    "module:bindscope.encoders.efficientnet:lite0": "a pretrained vision network out of a package (lite0_whole: uncropped)",
     "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
     "controlled:RUN": "a dual encoder that `bindscope train` trained from scratch",
 }
@@ -51,7 +59,7 @@ def load_encoder(
         raise UnknownNameError("encoder", prefix + ":", (known + ":" for known in LOADERS))
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch size must be at least 1, got {batch_size}")
-    if prompt is not None and prefix != "st":
+    if prompt is not None and prefix not in PROMPTED:
         raise InputError(f"{prefix}: encoders take no prompt; leave it out")
     module, function = LOADERS[prefix].split(":")
     loader = cast(Callable[[str, str, Settings], Encoder], getattr(importlib.import_module(module), function))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,24 @@ def hub_directory(name: str, label: str, hint: str | None = None) -> Path:
         return Path(hub.snapshot_download(**wanted, ignore_patterns=OTHER_FORMATS))
     except Exception as error:
         raise StoreError(f"{label}: the download broke off ({_first_line(error)}); try again") from error
+
+
+def hub_file(repository: str, names: Sequence[str], label: str, hint: str) -> Path:
+    """One file of a repository, the first of some names that it has: from the local cache, else downloaded."""
+    hub = _library()
+    for file in names:
+        kept = hub.try_to_load_from_cache(repository, file)
+        if isinstance(kept, str):
+            return Path(kept)
+    _refuse_unreachable(hub, {"repo_id": repository, "revision": None}, label, hint)
+    for file in names:
+        try:
+            return Path(hub.hf_hub_download(repository, file))
+        except hub.errors.EntryNotFoundError:
+            continue
+        except Exception as error:
+            raise StoreError(f"{label}: the download broke off ({_first_line(error)}); try again") from error
+    raise StoreError(f"{label}: {repository} has none of the files {', '.join(names)}")
 
 
 def _refuse_unreachable(hub: Any, wanted: dict[str, str | None], label: str, hint: str | None) -> None:

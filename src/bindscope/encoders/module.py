@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,14 +39,19 @@ class CallableEncoder(Encoder):
 
 
 def load(rest: str, name: str, settings: Settings) -> Encoder:
-    """Import the module (the current directory counts), call the factory, wrap what it gives."""
+    """Import the module (the current directory counts), call the factory, wrap what it gives.
+
+    A factory with a parameter `settings` gets device, batch size and seed (`Settings`).
+    """
     place, colon, factory = rest.partition(":")
     if not colon or not place or not factory:
         raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        made = getattr(importlib.import_module(place), factory)()
+        made = _made(getattr(importlib.import_module(place), factory), settings)
+    except BindscopeError:
+        raise
     except Exception as error:
         raise InputError(
             f"cannot make {name}: {type(error).__name__}: {error}; check the module and its factory"
@@ -61,3 +67,11 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
             f"{name} gave {type(made).__name__}; expected an Encoder, a function, or an object with .encode"
         )
     return CallableEncoder(call, name)
+
+
+def _made(factory: Callable[..., Any], settings: Settings) -> Any:
+    try:
+        wanted = "settings" in inspect.signature(factory).parameters
+    except ValueError:  # some callables of C extensions do not tell
+        wanted = False
+    return factory(settings=settings) if wanted else factory()
