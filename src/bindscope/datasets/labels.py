@@ -31,7 +31,11 @@ def read_labels(path: str | Path, space: ConceptSpace | None = None) -> SceneTab
     space: the concepts and the order of their values, where known (else the sorted words of the file). Raises
     TableError for a table that breaks the rules and StoreError for a file that cannot be read.
     """
-    columns = read_columns(Path(path), wanted)
+    return labelled_scenes(read_columns(Path(path), wanted), space)
+
+
+def labelled_scenes(columns: Columns, space: ConceptSpace | None = None) -> SceneTable:
+    """The same from columns that are read already; those without meaning here are left alone."""
     slots = _slots(columns)
     concepts = _concepts(columns, slots)
     words = {(slot, name): columns.words(f"object{slot}_{name}") for slot in slots for name in concepts}

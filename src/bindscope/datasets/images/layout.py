@@ -1,24 +1,27 @@
 """Where the objects of a picture stand: named places, jitter, who is in front, and how far they overlap.
 
-Coordinates are shares of the picture's side, x to the right and y down. All numbers are rounded to multiples of 2^-16,
-so that the last bit of a library's sine moves no pixel.
+Coordinates are shares of the picture's side, x to the right and y down (in three dimensions: towards the camera). All
+numbers are rounded to multiples of 2^-16, so that the last bit of a library's sine moves no pixel.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bindscope.concepts import ABSENT
+from bindscope.concepts import ABSENT, IntArray
 from bindscope.datasets.images.keyed import Dice
 from bindscope.scenes import BoolArray, FloatArray
 
 MOVES = ("position", "camera", "light")
-_POSITION, _TURN, _SIZE, _CAMERA, _LIGHT, _FRONT, _SHARE = range(1, 8)
+CLOSEST = 0.2  # the left one of two objects stays left by this much of a large radius
+_POSITION, _TURN, _SIZE, _CAMERA, _LIGHT, _FRONT = range(1, 7)
 _STEPS = 65536.0
-# Rows of places for each number of slots, as (number in the row, height); radius of a large object.
+# Rows of places for each number of slots, as (number in the row, height).
 _ROWS: dict[int, tuple[tuple[int, float], ...]] = {
     1: ((1, 0.5),),
     2: ((2, 0.5),),
@@ -40,9 +43,27 @@ class Layout:
     centre: FloatArray
     radius: FloatArray
     angle: FloatArray
-    front: NDArray[np.int64]
+    front: IntArray
     gain: FloatArray
     ground: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """How one object comes to hide another, step by step: hidden share, and how far it stands to the side and nearer.
+
+    shares `[k]`; across, near `[k]` in large radii.
+    """
+
+    shares: FloatArray
+    across: FloatArray
+    near: FloatArray
+
+    def at(self, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Distances across and towards the viewer for wanted shares; the closest where a share is never reached."""
+        falling = np.minimum.accumulate(self.shares)[::-1]
+        across = np.maximum(np.interp(wanted, falling, self.across[::-1]), CLOSEST)
+        return across, np.interp(across, self.across, self.near)
 
 
 def rows_of_places(m: int) -> list[list[int]]:
@@ -65,33 +86,101 @@ def full_radius(m: int) -> float:
 
 
 def arrange(dice: Dice, scale: FloatArray, jitter: float, moves: tuple[str, ...], lone: bool) -> Layout:
-    """Places with jitter. scale `[n, m]`: size of each object, 1 for a large one. lone: a single object stands in the middle."""
+    """Places with jitter. scale `[n, m]`: size of each object. lone: a single object stands in the middle."""
     n, m = dice.ids.shape
     centre = np.broadcast_to(places(m), (n, m, 2)).copy()
-    shown = dice.ids != ABSENT
     if lone:
-        alone = shown.sum(axis=1) == 1
-        centre[alone] = 0.5
-    radius = full_radius(m) * scale
-    angle = np.zeros((n, m))
+        centre[(dice.ids != ABSENT).sum(axis=1) == 1] = 0.5
+    radius, angle = full_radius(m) * scale, np.zeros((n, m))
     gain, ground = np.ones(n), np.ones(n)
-    if "position" in moves and jitter:
-        reach = full_radius(m) * 0.16 * jitter
-        centre += reach * np.stack([spread(dice.by_slot(_POSITION)), spread(dice.by_slot(_POSITION + 32))], axis=2)
+    if "position" in moves:
+        aside = np.stack([dice.by_slot(_POSITION), dice.by_slot(_POSITION + 32)], axis=2)
+        centre += full_radius(m) * 0.16 * jitter * spread(aside)
         angle += 0.21 * jitter * spread(dice.by_slot(_TURN))
         radius = radius * (1 + 0.05 * jitter * spread(dice.by_slot(_SIZE)))
-    if "camera" in moves and jitter:
+    if "camera" in moves:
         zoom = 1 + 0.03 * jitter * spread(dice.uniform(_CAMERA))
-        shift = (
-            0.012 * jitter * np.stack([spread(dice.uniform(_CAMERA + 32)), spread(dice.uniform(_CAMERA + 64))], axis=1)
-        )
-        centre = 0.5 + (centre - 0.5) * zoom[:, None, None] + shift[:, None, :]
+        aside = np.stack([dice.uniform(_CAMERA + 32), dice.uniform(_CAMERA + 64)], axis=1)
+        centre = 0.5 + (centre - 0.5) * zoom[:, None, None] + 0.012 * jitter * spread(aside)[:, None, :]
         radius = radius * zoom[:, None]
-    if "light" in moves and jitter:
+    if "light" in moves:
         gain = 1 - 0.16 * jitter * dice.uniform(_LIGHT)
         ground = 1 - 0.1 * jitter * dice.uniform(_LIGHT + 32)
-    front = np.argsort(np.argsort(dice.by_slot(_FRONT), axis=1), axis=1)
+    front = ranks(dice.by_slot(_FRONT))
     return Layout(rounded(centre), rounded(radius), rounded(angle), front, rounded(gain), rounded(ground))
+
+
+def overlapped(
+    layout: Layout,
+    shown: BoolArray,
+    kinds: IntArray,
+    path: Callable[[int, int, int], Path],
+    share: FloatArray,
+    odd: BoolArray,
+) -> Layout:
+    """The layout with neighbours moved together until the one in front hides `share` `[n]` of the other.
+
+    kinds `[n, m]`: what each object looks like; path(rear, front, m): how one kind comes to hide another. odd `[n]`:
+    whether the objects at odd or at even places of a row are in front; one between two others is hidden half by each.
+    """
+    m = shown.shape[1]
+    moved = share > 0
+    centre, front = layout.centre.copy(), layout.front.copy()
+    known = cache(path)
+    for row in rows_of_places(m):
+        across, near = _row_steps(row, shown, kinds, lambda rear, ahead: known(rear, ahead, m), share, odd)
+        # One jitter for the whole row: with one for each object the shares would miss their aim.
+        start = layout.centre[:, row[:1]] - places(m)[row[0]]
+        home = places(m)[row]
+        aside = np.stack([across + home[:, 0].mean(), near + home[0, 1]], axis=2) + start
+        centre[:, row] = np.where(moved[:, None, None], aside, centre[:, row])
+        nearer = (np.arange(len(row)) % 2 == 1) == odd[:, None]
+        front[:, row] = np.where(moved[:, None], nearer * m + ranks(front[:, row]), front[:, row])
+    return replace(layout, centre=rounded(centre), front=ranks(front))
+
+
+def _row_steps(
+    row: list[int],
+    shown: BoolArray,
+    kinds: IntArray,
+    path: Callable[[int, int], Path],
+    share: FloatArray,
+    odd: BoolArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Offsets across and towards the viewer `[n, k]` of the objects of a row from its middle."""
+    n, count = len(shown), len(row)
+    across, near, depth = np.zeros((n, count)), np.zeros((n, count)), np.zeros((n, max(count - 1, 1)))
+    ahead = (np.arange(count) % 2 == 1) == odd[:, None]
+    for i in range(1, count):
+        right = ahead[:, i]
+        rear = np.where(right, kinds[:, row[i - 1]], kinds[:, row[i]])
+        over = np.where(right, kinds[:, row[i]], kinds[:, row[i - 1]])
+        hidden = np.where(right, i - 1, i)
+        split = np.where((hidden > 0) & (hidden < count - 1), 2.0, 1.0)
+        both = shown[:, row[i - 1]] & shown[:, row[i]]
+        step, depth[:, i - 1] = _pair_steps(rear, over, path, share / split, both)
+        across[:, i] = across[:, i - 1] + step
+    for i in range(count):
+        beside = depth[:, max(i - 1, 0) : i + 1].max(axis=1)
+        near[:, i] = np.where(ahead[:, i], 0.0, -beside)
+    near += depth.max(axis=1, keepdims=True) / 2
+    unit = full_radius(shown.shape[1])
+    return (across - across[:, -1:] / 2) * unit, near * unit
+
+
+def _pair_steps(
+    rear: IntArray, over: IntArray, path: Callable[[int, int], Path], share: FloatArray, both: BoolArray
+) -> tuple[FloatArray, FloatArray]:
+    across, near = np.full(len(rear), 2.2), np.zeros(len(rear))
+    for a, b in np.unique(np.stack([rear, over], axis=1)[both], axis=0).tolist():
+        rows = np.flatnonzero(both & (rear == a) & (over == b))
+        across[rows], near[rows] = path(a, b).at(share[rows])
+    return across, near
+
+
+def ranks(array: NDArray[np.generic]) -> IntArray:
+    """Rank of each number within its row, 0 for the smallest."""
+    return np.asarray(np.argsort(np.argsort(array, axis=1, kind="stable"), axis=1, kind="stable"), dtype=np.int64)
 
 
 def spread(uniform: FloatArray) -> FloatArray:
@@ -101,12 +190,4 @@ def spread(uniform: FloatArray) -> FloatArray:
 
 def rounded(array: FloatArray) -> FloatArray:
     """The nearest multiples of 2^-16."""
-    return np.rint(array * _STEPS) / _STEPS
-
-
-def scales_of(
-    words: tuple[str, ...], scales: dict[str, float], codes: NDArray[np.int64], shown: BoolArray
-) -> FloatArray:
-    """Size of each object `[n, m]` from the words of its size concept."""
-    lookup = np.array([scales[word] for word in words])
-    return np.where(shown, lookup[codes], 1.0)
+    return np.asarray(np.rint(array * _STEPS) / _STEPS)
