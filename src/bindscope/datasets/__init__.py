@@ -18,12 +18,14 @@ LOADERS = {
     "symbolic": "bindscope.datasets.symbolic:load_symbolic",
     "clevr2d": "bindscope.datasets.images.drawn:load_drawn",
     "clevr": "bindscope.datasets.images.drawn:load_drawn",
+    "folder": "bindscope.datasets.images.folder:load_folder",
 }
 PATTERNS = {
     "text:AxB": "captions of the first A adjectives and B nouns (1..20), e.g. text:10x10?same=true&singles=true",
     "text:FILE.yaml": "captions of your own concepts, values and templates",
     "clevr2d:CxS": "flat pictures of the first C colours and S shapes, e.g. clevr2d:8x3?replicates=3&size=224",
     "clevr:CxS": "rendered scenes like CLEVR's, e.g. clevr:8x3?singles=true&sizes=2&materials=2 (extra render)",
+    "folder:DIR": "images with labels.csv (filename, object1_color, ..., or PUG:SPARE's columns with ?world=NAME)",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
     "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
 }

@@ -53,7 +53,8 @@ class Dataset:
 
     modality: "text", "image" or "labels". items: one a table row. object_queries: one a candidate of the table, in that
     order, values `[O, 1, C]`. value_queries: for concept k one per `table.known_values(k)`, other concepts -1. digest:
-    sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now).
+    sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now). slots:
+    names of the places where objects stand, such as left and right; none where they are only counted.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Dataset:
     options: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     total: int | None = None
+    slots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.digest:

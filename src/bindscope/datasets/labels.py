@@ -53,6 +53,11 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
     What a label table cannot hold is lost: values and candidates that no row shows, and an order of values that is not
     that of the words.
     """
+    write_columns(label_columns(table), Path(path))
+
+
+def label_columns(table: SceneTable) -> dict[str, list[str | None] | FloatArray | IntArray]:
+    """A table as columns of words and numbers."""
     columns: dict[str, list[str | None] | FloatArray | IntArray] = {}
     for slot in range(table.n_slots):
         for k, concept in enumerate(table.space.concepts):
@@ -64,6 +69,8 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
     columns["replicate"] = table.replicate
     refuse_unwritable(table.space)
     write_columns(columns, Path(path))
+    _refuse_unreadable(table.space)
+    return columns
 
 
 def load_labels(rest: str, name: str) -> Dataset:

@@ -89,7 +89,7 @@ def load_drawn(rest: str, name: str) -> Dataset:
     table, images = kept_pictures(name, drawn.painter, drawn.table)
     items = Items(table.values, np.arange(len(table)), "scene", images=images)
     objects, values = worded_queries(table)
-    return Dataset(name, "image", table, items, objects, values, dict(drawn.options))
+    return Dataset(name, "image", table, items, objects, values, dict(drawn.options), slots=drawn.slots)
 
 
 def _table(space: Any, options: Mapping[str, Any]) -> SceneTable:
