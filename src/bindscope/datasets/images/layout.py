@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,9 +125,8 @@ def overlapped(
     m = shown.shape[1]
     moved = share > 0
     centre, front = layout.centre.copy(), layout.front.copy()
-    known = cache(path)
     for row in rows_of_places(m):
-        across, near = _row_steps(row, shown, kinds, lambda rear, ahead: known(rear, ahead, m), share, odd)
+        across, near = _row_steps(row, shown, kinds, lambda rear, ahead: path(rear, ahead, m), share, odd)
         # One jitter for the whole row: with one for each object the shares would miss their aim.
         start = layout.centre[:, row[:1]] - places(m)[row[0]]
         home = places(m)[row]

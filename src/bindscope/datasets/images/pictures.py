@@ -84,7 +84,16 @@ class Pictures(ABC):
         if high <= 0 or values.shape[1] < 2:
             return layout
         share = np.where(shown.sum(axis=1) > 1, low + (high - low) * dice.uniform(_AIM), 0.0)
-        return overlapped(layout, shown, self.kinds(values), self.path, share, dice.uniform(_PARITY) < 0.5)
+        return overlapped(layout, shown, self.kinds(values), self._known_path, share, dice.uniform(_PARITY) < 0.5)
+
+    def _known_path(self, rear: int, front: int, m: int) -> Path:
+        if (rear, front, m) not in self._paths:
+            self._paths[rear, front, m] = self.path(rear, front, m)
+        return self._paths[rear, front, m]
+
+    @cached_property
+    def _paths(self) -> dict[tuple[int, int, int], Path]:
+        return {}
 
     def dice(self, values: IntArray, replicate: IntArray | None) -> Dice:
         """The chance of these pictures."""

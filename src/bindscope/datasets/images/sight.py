@@ -36,12 +36,13 @@ class Sight:
 
     def add(self, patches: Patches, slots: IntArray, cover: NDArray[np.float32]) -> None:
         """Cover what lies behind, and remember what is new."""
-        _, lines, columns = patches.window
+        width = cover.shape[1]
         for i, place in enumerate(self.place[patches.rows].tolist()):
             if place >= 0:
-                here = (lines[i, :, 0][:, None], columns[i, 0][None, :])
-                self.seen[place][:, here[0], here[1]] *= 1 - cover[i]
-                self.seen[place, slots[i]][here] = cover[i]
+                x, y = patches.corner[i].tolist()
+                window = self.seen[place, :, y : y + width, x : x + width]
+                window *= 1 - cover[i]
+                window[slots[i]] = cover[i]
                 self.area[place, slots[i]] = cover[i].sum(dtype=np.float64)
 
     def shares(self, shown: BoolArray) -> FloatArray:

@@ -7,17 +7,17 @@ from bindscope.errors import InputError
 
 # Red, green, blue in 0..255. The lightness differs wherever a colour-blind eye mixes the hues up.
 COLORS: dict[str, tuple[int, int, int]] = {
-    "red": (214, 39, 40),
-    "blue": (31, 80, 200),
-    "green": (30, 140, 60),
-    "yellow": (250, 220, 50),
-    "purple": (128, 50, 160),
-    "cyan": (80, 205, 225),
-    "brown": (115, 65, 25),
-    "gray": (120, 120, 120),
-    "orange": (250, 140, 20),
-    "pink": (250, 150, 190),
-    "black": (25, 25, 30),
+    "red": (226, 31, 20),
+    "blue": (31, 42, 180),
+    "green": (15, 148, 93),
+    "yellow": (240, 210, 80),
+    "purple": (146, 104, 222),
+    "cyan": (3, 195, 225),
+    "brown": (93, 45, 25),
+    "gray": (103, 103, 103),
+    "orange": (250, 142, 0),
+    "pink": (242, 165, 185),
+    "black": (24, 24, 22),
     "white": (252, 252, 252),
 }
 FLAT_SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond", "ring", "heart")
