@@ -9,10 +9,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from harness import Cell, arguments, timed, write_result
-
 from bindscope.datasets.images.crew import draw_all
 from bindscope.datasets.images.drawn import plan
+from harness import Cell, arguments, timed, write_result
 
 FLAT = ("clevr2d:12x8?m=2&scenes=10000", 10_000, 60.0)
 FLAT_OCCLUDED = ("clevr2d:12x8?m=2&scenes=10000&occlusion=0.3&jitter=1", 10_000, None)

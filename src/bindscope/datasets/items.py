@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bindscope.concepts import ABSENT, IntArray
+from bindscope.datasets.captions import said_place
 from bindscope.errors import StoreError
 from bindscope.scenes import SceneTable
 
@@ -76,6 +77,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def describe(self, row: int) -> str:
+        """A row in words: its caption, else its objects with the names of their places where those are known."""
+        if self.items.texts is not None:
+            return self.items.texts[row]
+        ids = self.table.object_ids[row].tolist()
+        names = [(self.table.space.object_name(i), slot) for slot, i in enumerate(ids) if i != ABSENT]
+        if not self.slots or len(names) == 1:
+            return " + ".join(name for name, _ in names)
+        return ", ".join(f"{name} {said_place(self.slots[slot])}" for name, slot in names)
 
     def take(self, rows: ArrayLike) -> Dataset:
         """A sample of the rows (indices or mask); candidates and queries stay."""

@@ -17,8 +17,11 @@ from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddin
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments.audits import audit_records
+from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
+from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
+from bindscope.experiments.samples import write_samples
 from bindscope.experiments.shape import geometry_records, variance_records
 from bindscope.geometry.variance import nested_designs
 from bindscope.probes import ProbeSet
@@ -124,6 +127,7 @@ def diagnose(
     say("writing the run directory")
     _save_embeddings(embeddings, writer.partial)
     config = _config(settings, dataset, embeddings, encoder, digest)
+    config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
 
 
@@ -171,6 +175,10 @@ class _Jobs:
 
     def recognition(self) -> list[Record]:
         records = recognition_records(self.main, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += denoised_records(self.main, *self.probes, self.seed)
+        if occluded(self.main.table):
+            records += occluded_recognition(self.main, *self.probes, self.seed)
         for count in np.unique(self.whole.table.counts):
             if count != self.main.table.headline_count:
                 records += other_count_records(of_count(self.whole, int(count)), self.seed)
@@ -182,6 +190,15 @@ class _Jobs:
         if self.main.table.headline_count != 1 and len(alone):
             singles = (self.whole.vectors[alone], self.whole.table.take(alone))
         return geometry_records(self.main, singles, *self.probes, self.seed)
+            table = self.whole.table.take(alone)
+            if len(np.unique(table.object_codes[table.present])) == table.n_objects:
+                singles = (self.whole.vectors[alone], table)
+        records = geometry_records(self.main, singles, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += ceiling_records(self.main, self.seed)
+        if occluded(self.main.table):
+            records += occluded_geometry(self.main, self.seed)
+        return records
 
 
 def of_count(embeddings: Embeddings, count: int) -> Embeddings:
@@ -279,6 +296,7 @@ def _config(
         "versions": versions(),
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
+        "slots": list(dataset.slots),
         "examples": _examples(dataset),
         "created": now(),
     }
@@ -286,9 +304,7 @@ def _config(
 
 def _examples(dataset: Dataset) -> list[str]:
     rows = np.unique(np.linspace(0, len(dataset.table) - 1, EXAMPLES).astype(int))
-    if dataset.items.texts is not None:
-        return [dataset.items.texts[row] for row in rows]
-    return [dataset.table.describe(int(row)) for row in rows]
+    return [dataset.describe(int(row)) for row in rows]
 
 
 def _save_embeddings(embeddings: Embeddings, directory: Path) -> None:

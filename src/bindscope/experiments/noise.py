@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from bindscope.embeddings import Embeddings
-from bindscope.experiments.recognise import Outcomes, probe_outcomes, zero_shot
-from bindscope.geometry import reconstruct_held_out
+from bindscope.experiments.recognise import brief_records, probe_outcomes, zero_shot
+from bindscope.geometry import LEVELS, reconstruct_held_out
 from bindscope.probes import ProbeSet
-from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.uncertainty import ObjectBootstrap
+from bindscope.uncertainty import UNKNOWN, ObjectBootstrap, percentile
 
 FOLDS = 5
+MEANS = {"vectors": "replicate mean"}
 Vectors = np.ndarray[Any, Any]
 
 
@@ -61,25 +61,25 @@ def ceiling_records(embeddings: Embeddings, seed: int) -> list[Record]:
     if spread.sum() <= 0:
         return []
     low, high = bootstrap.r2(noise, spread)
-    words = {"n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
+    words: dict[str, Any] = {"n_scenes": len(table), "n_objects": table.n_objects, "seed": seed}
     value = float(1 - noise.sum() / spread.sum())
     records = [
-        Record("geometry", "noise_ceiling", value, "replicates", "scenes", split="all", ci_low=low, ci_high=high, **words)
+        Record(
+            "geometry", "noise_ceiling", value, "replicates", "scenes", split="all", ci_low=low, ci_high=high, **words
+        )
     ]
     if int(table.bag_ids.max()) + 1 < FOLDS or value <= 0:
         return records
-    for level in ("level1", "level2"):
+    for level in LEVELS:
         error, total = reconstruct_held_out(vectors, table, "ols+pos", level, FOLDS, seed).errors(vectors)
         drawn = bootstrap.sums(np.stack([error, total, noise, spread], axis=1))
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = (1 - drawn[:, 0] / drawn[:, 1]) / (1 - drawn[:, 2] / drawn[:, 3])
         parts = parts[np.isfinite(parts)]
-        ends = np.percentile(parts, [2.5, 97.5]) if len(parts) else (None, None)
+        low, high = percentile(parts) if len(parts) else UNKNOWN
         share = float((1 - error.sum() / total.sum()) / value)
-        extra = {"of": "noise_ceiling"}
-        records.append(
-            Record("geometry", "r2", share, "ols+pos", level, split="held_out", ci_low=ends[0], ci_high=ends[1], extra=extra, **words)
-        )
+        ends: dict[str, Any] = {"ci_low": low, "ci_high": high, "extra": {"of": "noise_ceiling"}}
+        records.append(Record("geometry", "r2", share, "ols+pos", level, split="held_out", **ends, **words))
     return records
 
 
@@ -90,42 +90,6 @@ def denoised_records(embeddings: Embeddings, probes: ProbeSet, rows: BoolArray, 
     everything = np.ones(len(calm.table), dtype=bool)
     records: list[Record] = []
     if calm.queries is not None:
-        records += _recognised(zero_shot(calm), "zero_shot", "all", everything, seed)
+        records += brief_records(zero_shot(calm), "zero_shot", "all", everything, seed, MEANS)
     probed = probe_outcomes(probes, calm.vectors, calm.table, everything)
-    return records + _recognised(probed, "probe", "held_out", rows, seed)
-
-
-def _recognised(outcomes: Outcomes, estimator: str, split: str, rows: BoolArray, seed: int) -> list[Record]:
-    table = outcomes.table
-    bootstrap = ObjectBootstrap.of(table, seed)
-    concepts = np.mean([o.right for o in outcomes.concepts], axis=0, dtype=np.float64)
-    objects = outcomes.objects.right.astype(np.float64)
-    figures = (
-        ("concept_recognition", "mean", concepts, rows, concept_chance(table).mean(axis=1)),
-        ("object_recognition", "all", objects, rows, object_chance(table)),
-        ("object_recognition", "unshared", objects, rows & table.unshared, object_chance(table)),
-    )
-    records = []
-    for metric, target, right, some, chance in figures:
-        if not some.any():
-            continue
-        low, high = bootstrap.mean(right, some)
-        records.append(
-            Record(
-                "recognition",
-                metric,
-                float(right[some].mean()),
-                estimator,
-                target,
-                split=split,
-                ci_low=low,
-                ci_high=high,
-                chance=float(chance[some].mean()),
-                ceiling=ceiling(table, some) if metric == "object_recognition" else None,
-                n_scenes=int(some.sum()),
-                n_objects=table.n_objects,
-                seed=seed,
-                extra={"vectors": "replicate mean"},
-            )
-        )
-    return records
+    return records + brief_records(probed, "probe", "held_out", rows, seed, MEANS)

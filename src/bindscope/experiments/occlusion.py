@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
-from bindscope.experiments.recognise import Outcomes, probe_outcomes, zero_shot
-from bindscope.geometry import reconstruct, reconstruct_held_out
+from bindscope.experiments.recognise import Outcomes, brief_records, probe_outcomes, zero_shot
+from bindscope.geometry import LEVELS, reconstruct, reconstruct_held_out
 from bindscope.probes import ProbeSet
-from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import ObjectBootstrap
@@ -60,7 +59,7 @@ def bins(table: SceneTable) -> list[Bin]:
     """The bins that hold any scene, from hidden to seen."""
     share = least_visible(table)
     found = []
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in pairwise(EDGES):
         rows = (share <= high) & ((share > low) | ((low == 0) & (share == 0)))
         if rows.any():
             found.append(Bin(low, high, float(share[rows].mean()), rows))
@@ -75,41 +74,12 @@ def occluded_recognition(embeddings: Embeddings, probes: ProbeSet, rows: BoolArr
     if embeddings.queries is not None:
         read.append(("zero_shot", "all", zero_shot(embeddings), everything))
     read.append(("probe", "held_out", probe_outcomes(probes, embeddings.vectors, table, everything), rows))
-    return [record for one in read for record in _by_bin(*one, seed)]
-
-
-def _by_bin(estimator: str, split: str, outcomes: Outcomes, usable: BoolArray, seed: int) -> Iterator[Record]:
-    table = outcomes.table
-    bootstrap = ObjectBootstrap.of(table, seed)
-    concepts = np.mean([o.right for o in outcomes.concepts], axis=0, dtype=np.float64)
-    objects = outcomes.objects.right.astype(np.float64)
-    level = concept_chance(table).mean(axis=1)
-    figures: Sequence[tuple[str, str, FloatArray, BoolArray, FloatArray]] = (
-        ("concept_recognition", "mean", concepts, usable, level),
-        ("object_recognition", "all", objects, usable, object_chance(table)),
-        ("object_recognition", "unshared", objects, usable & table.unshared, object_chance(table)),
-    )
-    for part in bins(table):
-        for metric, target, right, among, chance in figures:
-            some = among & part.rows
-            if some.any():
-                low, high = bootstrap.mean(right, some)
-                yield Record(
-                    "recognition",
-                    metric,
-                    float(right[some].mean()),
-                    estimator,
-                    target,
-                    split=split,
-                    ci_low=low,
-                    ci_high=high,
-                    chance=float(chance[some].mean()),
-                    ceiling=ceiling(table, some) if metric == "object_recognition" else None,
-                    n_scenes=int(some.sum()),
-                    n_objects=table.n_objects,
-                    seed=seed,
-                    extra=part.extra,
-                )
+    return [
+        record
+        for estimator, split, outcomes, usable in read
+        for part in bins(table)
+        for record in brief_records(outcomes, estimator, split, usable & part.rows, seed, part.extra)
+    ]
 
 
 def occluded_geometry(embeddings: Embeddings, seed: int) -> list[Record]:
@@ -117,7 +87,7 @@ def occluded_geometry(embeddings: Embeddings, seed: int) -> list[Record]:
     vectors, table = embeddings.vectors, embeddings.table
     bootstrap = ObjectBootstrap.of(table, seed)
     records = []
-    for level in ("level1", "level2"):
+    for level in LEVELS:
         fits = {"in_sample": reconstruct(vectors, table, "ols+pos", level)}
         if int(table.bag_ids.max()) + 1 >= FOLDS:
             fits["held_out"] = reconstruct_held_out(vectors, table, "ols+pos", level, FOLDS, seed)

@@ -75,6 +75,17 @@ def outcome_records(
     ]
 
 
+def brief_records(
+    outcomes: Outcomes, estimator: str, split: str, rows: BoolArray, seed: int, extra: Mapping[str, Any]
+) -> list[Record]:
+    """Concepts (mean) and objects (all, unshared) on the rows of a mask; nothing where it has none."""
+    if not rows.any():
+        return []
+    maker = _Maker(outcomes, estimator, split, seed, dict(extra))
+    objects = [maker.objects("all", rows), maker.objects("unshared", rows & outcomes.table.unshared)]
+    return [*maker.concepts(rows, {})[:1], *(record for record in objects if record.n_scenes)]
+
+
 @dataclass(frozen=True, eq=False)
 class _Maker:
     outcomes: Outcomes

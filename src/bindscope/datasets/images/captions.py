@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bindscope.concepts import ABSENT
-from bindscope.datasets.captions import LEADS, Template, phrases_of
+from bindscope.datasets.captions import LEADS, Template, phrases_of, said_place
 from bindscope.datasets.items import Items, query_items
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
@@ -24,7 +24,7 @@ def scene_captions(table: SceneTable, wording: int = 0, slots: tuple[str, ...] =
     if not 0 <= wording < len(LEADS):
         raise InputError(f"wording must be in 0..{len(LEADS) - 1}, got {wording}")
     names = object_phrases(table)
-    said = [" " + where(slot) if slots else "" for slot in slots or ("",) * table.n_slots]
+    said = [" " + said_place(slot) if slots else "" for slot in slots or ("",) * table.n_slots]
     captions = []
     for codes in table.object_codes.tolist():
         parts = [f"a {names[code]}{said[slot]}" for slot, code in enumerate(codes) if code != ABSENT]
@@ -37,13 +37,6 @@ def object_phrases(table: SceneTable) -> list[str]:
     pattern = " ".join(f"{{{name}}}" for name in table.space.names)
     values = [concept.values for concept in table.space.concepts]
     return phrases_of(pattern, table.space.names, values, table.candidate_values)
-
-
-def where(slot: str) -> str:
-    """A place as it is said: "on the left", "in the middle", "at the top left"."""
-    if slot == "middle":
-        return "in the middle"
-    return f"at the {slot}" if " " in slot else f"on the {slot}"
 
 
 def worded_queries(table: SceneTable) -> tuple[Items, tuple[Items, ...]]:
