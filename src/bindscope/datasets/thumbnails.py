@@ -21,7 +21,7 @@ def thumbnail(path: str | Path, size: int = 96, kind: str = "png") -> bytes:
 
 
 def contact_sheet(paths: Sequence[str | Path], columns: int = 6, size: int = 96, kind: str = "png") -> bytes:
-    """Several pictures in rows of `columns`, each in a square of `size` pixels with a thin white gap."""
+    """Several pictures in rows of `columns`, each in a square of at most `size` pixels with a thin white gap."""
     if not paths or columns < 1:
         raise InputError(
             f"a contact sheet needs pictures and at least one column, got {len(paths)} and {columns}; give some"
@@ -29,9 +29,10 @@ def contact_sheet(paths: Sequence[str | Path], columns: int = 6, size: int = 96,
     image = pillow("contact sheets")
     gap, rows = 2, -(-len(paths) // columns)
     across = min(columns, len(paths))
+    pictures = [_scaled(Path(path), size) for path in paths]
+    size = max(max(picture.size) for picture in pictures)
     sheet = image.new("RGB", (across * (size + gap) - gap, rows * (size + gap) - gap), "white")
-    for i, path in enumerate(paths):
-        small = _scaled(Path(path), size)
+    for i, small in enumerate(pictures):
         corner = (i % columns * (size + gap), i // columns * (size + gap))
         sheet.paste(small, (corner[0] + (size - small.width) // 2, corner[1] + (size - small.height) // 2))
     return _encoded(sheet, kind)

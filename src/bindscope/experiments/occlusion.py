@@ -78,7 +78,7 @@ def occluded_recognition(embeddings: Embeddings, probes: ProbeSet, rows: BoolArr
         record
         for estimator, split, outcomes, usable in read
         for part in bins(table)
-        for record in brief_records(outcomes, estimator, split, usable & part.rows, seed, part.extra)
+        for record in brief_records(outcomes, estimator, split, usable & part.rows, seed, part.extra, usable)
     ]
 
 

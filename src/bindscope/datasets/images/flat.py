@@ -43,7 +43,7 @@ class FlatPictures(Pictures):
         """Visible shares alone, at the cost of drawing."""
         return self.draw_with_shares(values, replicate)[1]
 
-    def path(self, rear: int, front: int, m: int) -> Path:
+    def make_path(self, rear: int, front: int, m: int) -> Path:
         """The front mask slides to the side, cell by cell."""
         behind, ahead = self._masks[rear], self._masks[front]
         width = behind.shape[1]
@@ -51,6 +51,11 @@ class FlatPictures(Pictures):
         hidden = [(behind & padded[:, width - step : 2 * width - step]).sum() for step in range(width)]
         shares = np.asarray(hidden, dtype=np.float64) / behind.sum()
         return Path(shares, np.arange(width) / _CELLS, np.zeros(width))
+
+    def apart(self, first: int, second: int) -> float:
+        """Sum of their half widths."""
+        widths = [np.flatnonzero(self._masks[kind].any(axis=0)) for kind in (first, second)]
+        return float(sum(columns[-1] - columns[0] + 1 for columns in widths)) / (2 * _CELLS)
 
     @cached_property
     def _masks(self) -> list[NDArray[np.bool_]]:

@@ -6,8 +6,8 @@ numbers are rounded to multiples of 2^-16, so that the last bit of a library's s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +58,14 @@ class Path:
     across: FloatArray
     near: FloatArray
 
-    def at(self, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Distances across and towards the viewer for wanted shares; the closest where a share is never reached."""
+    def at(self, wanted: FloatArray) -> FloatArray:
+        """Distances across for wanted shares; the closest where a share is never reached."""
         falling = np.minimum.accumulate(self.shares)[::-1]
-        across = np.maximum(np.interp(wanted, falling, self.across[::-1]), CLOSEST)
-        return across, np.interp(across, self.across, self.near)
+        return np.maximum(np.interp(wanted, falling, self.across[::-1]), CLOSEST)
+
+    def near_at(self, across: FloatArray) -> FloatArray:
+        """Distance towards the viewer at a distance across."""
+        return np.asarray(np.interp(across, self.across, self.near))
 
 
 def rows_of_places(m: int) -> list[list[int]]:
@@ -109,71 +112,97 @@ def arrange(dice: Dice, scale: FloatArray, jitter: float, moves: tuple[str, ...]
     return Layout(rounded(centre), rounded(radius), rounded(angle), front, rounded(gain), rounded(ground))
 
 
+class Sights(Protocol):
+    """How kinds of objects hide each other."""
+
+    def path(self, rear: int, front: int, m: int) -> Path:
+        """How the front one comes to hide the rear one."""
+
+    def apart(self, first: int, second: int) -> float:
+        """Distance at which they neither touch nor hide each other when side by side, in large radii."""
+
+
 def overlapped(
-    layout: Layout,
-    shown: BoolArray,
-    kinds: IntArray,
-    path: Callable[[int, int, int], Path],
-    share: FloatArray,
-    odd: BoolArray,
+    layout: Layout, shown: BoolArray, kinds: IntArray, sights: Sights, share: FloatArray, odd: BoolArray
 ) -> Layout:
     """The layout with neighbours moved together until the one in front hides `share` `[n]` of the other.
 
-    kinds `[n, m]`: what each object looks like; path(rear, front, m): how one kind comes to hide another. odd `[n]`:
-    whether the objects at odd or at even places of a row are in front; one between two others is hidden half by each.
+    kinds `[n, m]`: what each object looks like. odd `[n]`: whether the objects at odd or at even places of a row are in
+    front; one between two others is hidden half by each.
     """
     m = shown.shape[1]
     moved = share > 0
     centre, front = layout.centre.copy(), layout.front.copy()
     for row in rows_of_places(m):
-        across, near = _row_steps(row, shown, kinds, lambda rear, ahead: path(rear, ahead, m), share, odd)
+        ahead = (np.arange(len(row)) % 2 == 1) == odd[:, None]
+        line = _Line(kinds[:, row], shown[:, row], ahead, sights, m)
+        across, near = line.offsets(share)
         # One jitter for the whole row: with one for each object the shares would miss their aim.
         start = layout.centre[:, row[:1]] - places(m)[row[0]]
         home = places(m)[row]
         aside = np.stack([across + home[:, 0].mean(), near + home[0, 1]], axis=2) + start
         centre[:, row] = np.where(moved[:, None, None], aside, centre[:, row])
-        nearer = (np.arange(len(row)) % 2 == 1) == odd[:, None]
-        front[:, row] = np.where(moved[:, None], nearer * m + ranks(front[:, row]), front[:, row])
+        front[:, row] = np.where(moved[:, None], ahead * m + ranks(front[:, row]), front[:, row])
     return replace(layout, centre=rounded(centre), front=ranks(front))
 
 
-def _row_steps(
-    row: list[int],
-    shown: BoolArray,
-    kinds: IntArray,
-    path: Callable[[int, int], Path],
-    share: FloatArray,
-    odd: BoolArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Offsets across and towards the viewer `[n, k]` of the objects of a row from its middle."""
-    n, count = len(shown), len(row)
-    across, near, depth = np.zeros((n, count)), np.zeros((n, count)), np.zeros((n, max(count - 1, 1)))
-    ahead = (np.arange(count) % 2 == 1) == odd[:, None]
-    for i in range(1, count):
-        right = ahead[:, i]
-        rear = np.where(right, kinds[:, row[i - 1]], kinds[:, row[i]])
-        over = np.where(right, kinds[:, row[i]], kinds[:, row[i - 1]])
-        hidden = np.where(right, i - 1, i)
-        split = np.where((hidden > 0) & (hidden < count - 1), 2.0, 1.0)
-        both = shown[:, row[i - 1]] & shown[:, row[i]]
-        step, depth[:, i - 1] = _pair_steps(rear, over, path, share / split, both)
-        across[:, i] = across[:, i - 1] + step
-    for i in range(count):
-        beside = depth[:, max(i - 1, 0) : i + 1].max(axis=1)
-        near[:, i] = np.where(ahead[:, i], 0.0, -beside)
-    near += depth.max(axis=1, keepdims=True) / 2
-    unit = full_radius(shown.shape[1])
-    return (across - across[:, -1:] / 2) * unit, near * unit
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Objects side by side: kinds, shown, ahead (in front) `[n, k]`."""
 
+    kinds: IntArray
+    shown: BoolArray
+    ahead: BoolArray
+    sights: Sights
+    m: int
 
-def _pair_steps(
-    rear: IntArray, over: IntArray, path: Callable[[int, int], Path], share: FloatArray, both: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    across, near = np.full(len(rear), 2.2), np.zeros(len(rear))
-    for a, b in np.unique(np.stack([rear, over], axis=1)[both], axis=0).tolist():
-        rows = np.flatnonzero(both & (rear == a) & (over == b))
-        across[rows], near[rows] = path(a, b).at(share[rows])
-    return across, near
+    def offsets(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Offsets across and towards the viewer `[n, k]` from the middle of the row."""
+        n, count = self.shown.shape
+        steps = np.zeros((n, count))
+        for i in range(1, count):
+            steps[:, i] = self._step(i, share)
+        for i in range(2, count):  # the two beside one object must not meet each other
+            need = self._apart(i - 2, i)
+            steps[:, i - 1 : i + 1] *= np.maximum(need / (steps[:, i - 1] + steps[:, i]), 1.0)[:, None]
+        across = np.cumsum(steps, axis=1)
+        depth = np.stack([np.zeros(n), *(self._depth(i, steps[:, i]) for i in range(1, count)), np.zeros(n)], axis=1)
+        near = (
+            np.where(self.ahead, 0.0, -np.maximum(depth[:, :-1], depth[:, 1:])) + depth.max(axis=1, keepdims=True) / 2
+        )
+        unit = full_radius(self.m)
+        return (across - across[:, -1:] / 2) * unit, near * unit
+
+    def _pairs(self, i: int) -> list[tuple[int, int, IntArray]]:
+        """Each (rear kind, front kind) that neighbours i - 1 and i show, with its rows."""
+        right = self.ahead[:, i]
+        rear = np.where(right, self.kinds[:, i - 1], self.kinds[:, i])
+        over = np.where(right, self.kinds[:, i], self.kinds[:, i - 1])
+        both = self.shown[:, i - 1] & self.shown[:, i]
+        known = np.unique(np.stack([rear, over], axis=1)[both], axis=0).tolist()
+        return [(a, b, np.flatnonzero(both & (rear == a) & (over == b))) for a, b in known]
+
+    def _step(self, i: int, share: FloatArray) -> FloatArray:
+        hidden = np.where(self.ahead[:, i], i - 1, i)
+        aim = share / np.where((hidden > 0) & (hidden < self.shown.shape[1] - 1), 2.0, 1.0)
+        step = np.full(len(share), 2.2)
+        for rear, front, rows in self._pairs(i):
+            step[rows] = self.sights.path(rear, front, self.m).at(aim[rows])
+        return step
+
+    def _depth(self, i: int, step: FloatArray) -> FloatArray:
+        depth = np.zeros(len(step))
+        for rear, front, rows in self._pairs(i):
+            depth[rows] = self.sights.path(rear, front, self.m).near_at(step[rows])
+        return depth
+
+    def _apart(self, first: int, second: int) -> FloatArray:
+        need = np.zeros(len(self.shown))
+        both = self.shown[:, first] & self.shown[:, second]
+        pairs = self.kinds[:, [first, second]]
+        for a, b in np.unique(pairs[both], axis=0).tolist():
+            need[both & (pairs == [a, b]).all(axis=1)] = self.sights.apart(a, b)
+        return need
 
 
 def ranks(array: NDArray[np.generic]) -> IntArray:

@@ -51,8 +51,22 @@ class Pictures(ABC):
         """Visible shares alone."""
 
     @abstractmethod
-    def path(self, rear: int, front: int, m: int) -> Path:
+    def make_path(self, rear: int, front: int, m: int) -> Path:
         """How one kind of object comes to hide another; kinds number shapes, and sizes within them."""
+
+    @abstractmethod
+    def apart(self, first: int, second: int) -> float:
+        """Distance at which two kinds are clear of each other, in large radii."""
+
+    def path(self, rear: int, front: int, m: int) -> Path:
+        """The same, made once."""
+        if (rear, front, m) not in self._paths:
+            self._paths[rear, front, m] = self.make_path(rear, front, m)
+        return self._paths[rear, front, m]
+
+    @cached_property
+    def _paths(self) -> dict[tuple[int, int, int], Path]:
+        return {}
 
     def draw(self, values: IntArray, replicate: IntArray | None = None) -> Pixels:
         """Pictures `[n, size, size, 3]` of scenes `[n, m, C]` (value indices, -1 where absent)."""
@@ -84,16 +98,7 @@ class Pictures(ABC):
         if high <= 0 or values.shape[1] < 2:
             return layout
         share = np.where(shown.sum(axis=1) > 1, low + (high - low) * dice.uniform(_AIM), 0.0)
-        return overlapped(layout, shown, self.kinds(values), self._known_path, share, dice.uniform(_PARITY) < 0.5)
-
-    def _known_path(self, rear: int, front: int, m: int) -> Path:
-        if (rear, front, m) not in self._paths:
-            self._paths[rear, front, m] = self.path(rear, front, m)
-        return self._paths[rear, front, m]
-
-    @cached_property
-    def _paths(self) -> dict[tuple[int, int, int], Path]:
-        return {}
+        return overlapped(layout, shown, self.kinds(values), self, share, dice.uniform(_PARITY) < 0.5)
 
     def dice(self, values: IntArray, replicate: IntArray | None) -> Dice:
         """The chance of these pictures."""

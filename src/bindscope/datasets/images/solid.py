@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from typing import Any
@@ -10,48 +9,21 @@ from typing import Any
 import numpy as np
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.datasets.images.camera import Camera, Outline, convex_hull, filled, in_front, orbit, visible_shares
+from bindscope.datasets.images.camera import Camera, convex_hull, filled, orbit, visible_shares
 from bindscope.datasets.images.layout import Layout, Path, full_radius, rounded, spread
 from bindscope.datasets.images.pictures import Pictures, Pixels
 from bindscope.datasets.images.solids import corners, reach
+from bindscope.datasets.images.stage import Stage
 from bindscope.errors import MissingExtraError
 from bindscope.scenes import FloatArray
 
 RADIUS = 0.7  # of a large object, in world units
-ELEVATION = 27.0  # degrees above the floor, as in CLEVR
+ELEVATION = 22.0  # degrees above the floor, a little lower than in CLEVR, so that more can be hidden
 STRETCH = 1.7  # a step down the picture goes so much farther on the floor
 MARGIN = 1.2
 _CAMERA, _LIGHT = 111, 121
 _MASK = 160  # pixels of the masks that overlaps are computed on
 _PATH_STEPS = 33
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One picture, ready to be rendered: objects as (shape, color 0..1, metal, place `[2]`, radius, turn)."""
-
-    camera: Camera
-    objects: tuple[tuple[str, FloatArray, bool, FloatArray, float, float], ...]
-    slots: tuple[int, ...]
-    light: tuple[float, float, float]  # turn of the lights in degrees, factor of the first and of the second
-
-    def outlines(self) -> list[Outline]:
-        """Convex outlines as the camera sees them, in shares of the picture's side."""
-        found = []
-        for shape, _, _, place, radius, turn in self.objects:
-            points = corners(shape, turn) * radius + [place[0], place[1], 0.0]
-            found.append(convex_hull(self.camera.project(points)))
-        return found
-
-    def nearer(self) -> list[list[int]]:
-        """For each object, those that stand in front of it."""
-        found: list[list[int]] = [[] for _ in self.objects]
-        for i, (shape, _, _, place, radius, _) in enumerate(self.objects):
-            for j, (other, _, _, there, size, _) in enumerate(self.objects):
-                own, theirs = reach(shape) * radius, reach(other) * size
-                if i != j and in_front(self.camera, place, there, own / (own + theirs)):
-                    found[i].append(j)
-        return found
 
 
 class SolidPictures(Pictures):
@@ -78,16 +50,23 @@ class SolidPictures(Pictures):
         refuse_missing_pyvista()
         return {"vtk": metadata.version("vtk")}
 
-    def path(self, rear: int, front: int, m: int) -> Path:
+    def make_path(self, rear: int, front: int, m: int) -> Path:
         """The front solid goes around the rear one, as near as their footprints allow."""
-        kinds = [(shape, scale) for shape in self.words("shape") for scale in self.scales]
-        (behind, size), (ahead, other) = kinds[rear], kinds[front]
-        apart = 1.03 * (reach(behind) * size + reach(ahead) * other)
+        (behind, size), (ahead, other) = self._kinds[rear], self._kinds[front]
+        apart = self.apart(rear, front)
         across = np.linspace(0.0, 1.3 * apart, _PATH_STEPS)
         near = np.sqrt(np.maximum(apart**2 - across**2, 0.0))
         camera = self._camera(m)
         shares = [self._hidden(camera, (behind, size), (ahead, other), x, y) for x, y in zip(across, near, strict=True)]
         return Path(np.array(shares), across, near / STRETCH)
+
+    def apart(self, first: int, second: int) -> float:
+        """Sum of the radii around their footprints, and a little more."""
+        return 1.03 * sum(reach(shape) * float(scale) for shape, scale in (self._kinds[first], self._kinds[second]))
+
+    @cached_property
+    def _kinds(self) -> list[tuple[str, float]]:
+        return [(shape, float(scale)) for shape in self.words("shape") for scale in self.scales]
 
     def _hidden(
         self, camera: Camera, rear: tuple[str, float], front: tuple[str, float], across: float, near: float

@@ -16,7 +16,7 @@ from bindscope.datasets.images.painters import Painter
 from bindscope.datasets.images.worker import picture_name
 from bindscope.datasets.labels import read_labels, write_labels
 from bindscope.datasets.places import default_cache
-from bindscope.errors import StoreError
+from bindscope.errors import BindscopeError, StoreError
 from bindscope.scenes import SceneTable
 
 LABELS = "scenes.parquet"  # written last: with it, the set is complete
@@ -51,8 +51,11 @@ def _complete(folder: Path, table: SceneTable, images: tuple[Path, ...]) -> Scen
     present = set(os.listdir(folder))
     if not present.issuperset(image.name for image in images):
         return None
-    kept = read_labels(folder / LABELS, table.space)
-    return replace(table, visible=kept.visible)
+    try:
+        kept = read_labels(folder / LABELS, table.space)
+    except BindscopeError:
+        return None  # cut short or of another version: made again
+    return replace(table, visible=kept.visible) if len(kept) == len(table) else None
 
 
 def _make(folder: Path) -> None:

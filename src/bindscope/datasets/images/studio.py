@@ -9,8 +9,8 @@ import pyvista as pv
 from vtkmodules.vtkCommonCore import vtkLogger
 
 from bindscope.datasets.images.pictures import Pixels
-from bindscope.datasets.images.solid import Stage
 from bindscope.datasets.images.solids import mesh
+from bindscope.datasets.images.stage import Stage
 from bindscope.scenes import FloatArray
 
 SUPERSAMPLING = 2

@@ -35,7 +35,8 @@ def samples(run: Run) -> Section | None:
     captions = [str(caption) for caption in about.get("captions", ())]
     source = "data:image/jpeg;base64," + base64.b64encode(run.samples).decode("ascii")
     alt = f"{len(captions)} pictures in rows of {about.get('columns')}: " + "; ".join(captions)
-    blocks: list[Block] = [Picture(source, alt, f"Row by row: {'; '.join(captions)}.")]
+    first = captions[: int(about.get("columns") or len(captions))]
+    blocks: list[Block] = [Picture(source, alt, f"First row, from the left: {'; '.join(first)}.")]
     slots = run.config.get("slots") or []
     if slots:
         blocks.append(Note(f"Slots, in this order: {', '.join(map(str, slots))}."))
