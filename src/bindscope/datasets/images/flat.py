@@ -25,7 +25,7 @@ class FlatPictures(Pictures):
     """Shapes of one colour each on a gray ground; metal has a sheen of stripes."""
 
     kind = "flat"
-    drawing = 1
+    drawing = 2
     chunk = 128
 
     def draw_with_shares(self, values: IntArray, replicate: IntArray | None = None) -> tuple[Pixels, FloatArray]:

@@ -75,7 +75,8 @@ class Pictures(ABC):
     def to_json(self) -> dict[str, Any]:
         """All that determines the pictures, as JSON-able values."""
         space = [[concept.name, list(concept.values)] for concept in self.space.concepts]
-        return {**asdict(self), "space": space, "kind": self.kind, "drawing": self.drawing, **self.libraries()}
+        about = {"kind": self.kind, "drawing": self.drawing, "colors": self.colors.tolist(), **self.libraries()}
+        return {**asdict(self), "space": space, **about}
 
     def libraries(self) -> dict[str, Any]:
         """Versions of libraries that the pixels depend on."""

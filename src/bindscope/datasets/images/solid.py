@@ -30,7 +30,7 @@ class SolidPictures(Pictures):
     """Solids of rubber or metal under two lights."""
 
     kind = "solid"
-    drawing = 1
+    drawing = 2
     chunk = 12
 
     def draw_with_shares(self, values: IntArray, replicate: IntArray | None = None) -> tuple[Pixels, FloatArray]:

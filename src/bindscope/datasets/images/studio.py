@@ -14,7 +14,7 @@ from bindscope.datasets.images.stage import Stage
 from bindscope.scenes import FloatArray
 
 SUPERSAMPLING = 2
-FLOOR, SKY = (0.72, 0.72, 0.72), (0.80, 0.80, 0.80)
+FLOOR, SKY = (0.72, 0.72, 0.72), (0.56, 0.56, 0.56)  # the sky as dark as the floor far away, where it ends
 KEY, FILL = (-10.0, -13.0, 21.0), (13.0, -16.0, 17.0)  # far away, so that the floor is lit evenly
 KEY_POWER, FILL_POWER = 0.72, 0.38
 CONE = 62.0  # degrees from the axis of a lamp to its edge
