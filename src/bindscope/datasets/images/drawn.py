@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bindscope.datasets.images.store import kept_pictures
 from bindscope.datasets.images.words import FLAT_SHAPES, MAX_OBJECTS, PLACES, SOLID_SHAPES, drawn_space
 from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.options import Option, read_options, split_options
+from bindscope.datasets.places import default_cache
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
 
@@ -83,10 +85,10 @@ def plan(name: str) -> Drawn:
     return Drawn(table, painter_of(record), options)
 
 
-def load_drawn(rest: str, name: str) -> Dataset:
+def load_drawn(rest: str, name: str, cache: Path | None = None) -> Dataset:
     """The data set, with every picture on disk."""
     drawn = plan(name)
-    table, images = kept_pictures(name, drawn.painter, drawn.table)
+    table, images = kept_pictures(name, drawn.painter, drawn.table, cache or default_cache())
     items = Items(table.values, np.arange(len(table)), "scene", images=images)
     objects, values = worded_queries(table)
     return Dataset(name, "image", table, items, objects, values, dict(drawn.options), slots=drawn.slots)

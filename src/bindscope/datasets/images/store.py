@@ -15,16 +15,15 @@ from bindscope.datasets.images.crew import Report, draw_all
 from bindscope.datasets.images.painters import Painter
 from bindscope.datasets.images.worker import picture_name
 from bindscope.datasets.labels import read_labels, write_labels
-from bindscope.datasets.places import default_cache
 from bindscope.errors import BindscopeError, StoreError
 from bindscope.scenes import SceneTable
 
 LABELS = "scenes.parquet"  # written last: with it, the set is complete
 
 
-def kept_pictures(name: str, painter: Painter, table: SceneTable) -> tuple[SceneTable, tuple[Path, ...]]:
+def kept_pictures(name: str, painter: Painter, table: SceneTable, cache: Path) -> tuple[SceneTable, tuple[Path, ...]]:
     """The table with the visible shares, and the picture of each row; drawn where the cache does not hold them."""
-    folder = picture_folder(painter, table)
+    folder = cache / "images" / picture_key(painter, table)
     images = tuple(folder / picture_name(row) for row in range(len(table)))
     kept = _complete(folder, table, images)
     if kept is None:
@@ -36,12 +35,12 @@ def kept_pictures(name: str, painter: Painter, table: SceneTable) -> tuple[Scene
     return kept, images
 
 
-def picture_folder(painter: Painter, table: SceneTable) -> Path:
-    """`<cache>/images/<hash>`; the hash names the painter and the rows."""
+def picture_key(painter: Painter, table: SceneTable) -> str:
+    """A hash that names the painter and the rows."""
     digest = hashlib.sha256(json.dumps(painter.to_json(), sort_keys=True).encode())
     for array in (table.values, table.replicate):
         digest.update(repr(array.shape).encode() + array.astype("<i8").tobytes())
-    return default_cache() / "images" / digest.hexdigest()[:32]
+    return digest.hexdigest()[:32]
 
 
 def _complete(folder: Path, table: SceneTable, images: tuple[Path, ...]) -> SceneTable | None:

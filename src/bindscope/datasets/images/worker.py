@@ -6,6 +6,7 @@ It ends when its input ends, so that it never outlives the process that started 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ def draw_files(painter: Painter, folder: Path, rows: Sequence[int], values: Any,
 
 def main() -> None:
     """Serve jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
     answers = sys.stdout
     sys.stdout = sys.stderr  # a library that prints must not spoil the answers
     start = json.loads(sys.stdin.readline())
