@@ -36,7 +36,8 @@ _FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels
 def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
     """The data set of a name such as `text:10x10?same=true`.
 
-    cache: directory that keeps drawn pictures between runs (None: the user's own, see `default_cache`). Raises UnknownNameError for an unknown name or option, InputError for a file or value that cannot be used.
+    cache: directory that keeps drawn pictures between runs (None: the user's own, see `default_cache`). Raises
+    UnknownNameError for an unknown name or option, InputError for a file or value that cannot be used.
 
     >>> len(load_dataset("text:2x2"))
     12
