@@ -6,6 +6,7 @@ It ends when its input ends, so that it never outlives the process that started 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -55,8 +56,11 @@ def main() -> None:
             answer: dict[str, Any] = {"shares": np.where(np.isnan(shares), -1.0, shares).tolist()}
         except BindscopeError as error:
             answer = {"error": str(error), "kind": type(error).__name__}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        try:
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)  # nobody is there to read it any more
 
 
 if __name__ == "__main__":
