@@ -221,6 +221,7 @@ def test_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("clevr2d:3x3?m=7", InputError, r"whole number in 1..6"),
         ("clevr2d:3x3?occlusion=1.5", InputError, "occlusion must be a share"),
         ("clevr2d:3x3?occlusion=0.5-0.2", InputError, "occlusion must be a share"),
+        ("clevr2d:3x3?occlusion=0.5&m=1", InputError, "needs another object that hides"),
         ("clevr2d:3x3?vary=colour", InputError, "vary must be some of position,camera,light, got 'colour'"),
         ("clevr2d:3x3?replicates=2&jitter=0", InputError, "would be the same picture"),
         ("clevr2d:3x3?m=1&singles=true", InputError, "leave one of the two out"),

@@ -31,9 +31,9 @@ def draw_all(painter: Painter, table: SceneTable, folder: Path, workers: int | N
     workers: number of processes (None: one a core). The result does not depend on it. Raises StoreError.
     """
     chunks = [np.arange(a, min(a + painter.chunk, len(table))) for a in range(0, len(table), painter.chunk)]
-    count = min(workers or os.cpu_count() or 1, len(chunks))
+    count = min(workers or usable_cores(), len(chunks))
     shares = np.full(table.present.shape, np.nan)
-    if count == 1 or (workers is None and len(chunks) <= FEW_CHUNKS):
+    if workers == 1 or (workers is None and len(chunks) <= FEW_CHUNKS and not painter.fragile):
         for rows in chunks:
             shares[rows] = draw_files(painter, folder, rows.tolist(), table.values[rows], table.replicate[rows])
             report(len(rows))
@@ -41,6 +41,11 @@ def draw_all(painter: Painter, table: SceneTable, folder: Path, workers: int | N
     crew = _Crew(painter, table, folder, report, shares)
     crew.work(chunks, count)
     return shares
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass
@@ -81,6 +86,10 @@ class _Crew:
                         self.report(len(rows))
         except (OSError, BindscopeError) as error:
             self.errors.append(error)
+        except ValueError as error:
+            self.errors.append(
+                StoreError(f"a process that draws pictures answered {error}; run the same command again")
+            )
 
     def _ask(self, process: subprocess.Popen[str], rows: Any) -> FloatArray:
         job = {"rows": rows, "values": self.table.values[rows], "replicate": self.table.replicate[rows]}

@@ -78,7 +78,7 @@ def plan(name: str) -> Drawn:
         "size": options["size"],
         "jitter": _jitter(options, prefix),
         "moves": _moves(options["vary"], prefix),
-        "occlusion": _hidden(options["occlusion"], prefix),
+        "occlusion": _hidden(options["occlusion"], prefix, options["m"]),
         "seed": options["seed"],
         "lone": True,
     }
@@ -128,7 +128,7 @@ def _moves(words: str, prefix: str) -> tuple[str, ...]:
     return tuple(word for word in MOVES if word in given)
 
 
-def _hidden(text: str, prefix: str) -> tuple[float, float]:
+def _hidden(text: str, prefix: str, m: int) -> tuple[float, float]:
     """`0.3`, or a range `0.1-0.6` from which each scene draws."""
     try:
         numbers = [float(word) for word in text.split("-")]
@@ -138,4 +138,6 @@ def _hidden(text: str, prefix: str) -> tuple[float, float]:
         raise InputError(
             f"{prefix}: occlusion must be a share in 0..{MOST_HIDDEN} such as 0.3, or a range such as 0-0.6, got {text!r}"
         )
+    if numbers[-1] and m == 1:
+        raise InputError(f"{prefix}: occlusion needs another object that hides, and m=1 has none; take m=2 or more")
     return numbers[0], numbers[-1]

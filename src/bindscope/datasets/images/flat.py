@@ -27,6 +27,7 @@ class FlatPictures(Pictures):
     kind = "flat"
     drawing = 2
     chunk = 128
+    fragile = False
 
     def draw_with_shares(self, values: IntArray, replicate: IntArray | None = None) -> tuple[Pixels, FloatArray]:
         """Pictures, and the visible share of each object `[n, m]` (NaN where absent)."""

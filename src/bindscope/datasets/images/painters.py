@@ -25,6 +25,10 @@ class Painter(Protocol):
     def chunk(self) -> int:
         """Scenes that a process draws before it reports."""
 
+    @property
+    def fragile(self) -> bool:
+        """Whether drawing can bring a process down (a graphics driver), so that it must not be this one."""
+
     def draw(self, values: IntArray, replicate: IntArray | None = None) -> NDArray[np.uint8]:
         """Pictures `[n, size, size, 3]` of scenes `[n, m, C]`."""
 

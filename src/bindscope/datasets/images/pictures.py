@@ -41,6 +41,7 @@ class Pictures(ABC):
     kind: ClassVar[str]
     drawing: ClassVar[int]  # raised whenever the same scene gives other pixels
     chunk: ClassVar[int]  # scenes that a process draws before it reports
+    fragile: ClassVar[bool]  # whether drawing can bring a process down
 
     @abstractmethod
     def draw_with_shares(self, values: IntArray, replicate: IntArray | None = None) -> tuple[Pixels, FloatArray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ class SolidPictures(Pictures):
     kind = "solid"
     drawing = 2
     chunk = 12
+    fragile = True
 
     def draw_with_shares(self, values: IntArray, replicate: IntArray | None = None) -> tuple[Pixels, FloatArray]:
         """Pictures, and the visible share of each object `[n, m]` (NaN where absent)."""
@@ -48,7 +48,9 @@ class SolidPictures(Pictures):
     def libraries(self) -> dict[str, Any]:
         """The renderer's version."""
         refuse_missing_pyvista()
-        return {"vtk": metadata.version("vtk")}
+        from vtkmodules.vtkCommonCore import vtkVersion
+
+        return {"vtk": vtkVersion().GetVTKVersion()}
 
     def make_path(self, rear: int, front: int, m: int) -> Path:
         """The front solid goes around the rear one, as near as their footprints allow."""
