@@ -18,7 +18,7 @@ from bindscope.scenes import FloatArray
 
 RADIUS = 0.7  # of a large object, in world units
 ELEVATION = 22.0  # degrees above the floor, a little lower than in CLEVR, so that more can be hidden
-STRETCH = 1.7  # a step down the picture goes so much farther on the floor
+STRETCH = 2.0  # a step down the picture goes so much farther on the floor
 MARGIN = 1.2
 _CAMERA, _LIGHT = 111, 121
 _MASK = 160  # pixels of the masks that overlaps are computed on
@@ -29,7 +29,7 @@ class SolidPictures(Pictures):
     """Solids of rubber or metal under two lights."""
 
     kind = "solid"
-    drawing = 2
+    drawing = 3
     chunk = 12
     fragile = True
 
@@ -110,7 +110,7 @@ class SolidPictures(Pictures):
     def _camera(self, m: int, view: FloatArray | None = None) -> Camera:
         """The camera of scenes with m places; view `[3]`: jitter of turn, elevation and distance in -1..1."""
         turn, up, away = (0.0, 0.0, 0.0) if view is None else view
-        wide = RADIUS / full_radius(m) * MARGIN * (1.12 if m > 3 else 1.0)
+        wide = RADIUS / full_radius(m) * MARGIN * (1.25 if m > 3 else 1.0)
         distance = wide / (2 * np.tan(np.radians(15.0)))
         focus = np.array([0.0, 0.0, 1.0 * RADIUS])
         return orbit(focus, distance * (1 + 0.04 * away), ELEVATION + 3.0 * up, 5.0 * turn)
