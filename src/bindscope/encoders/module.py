@@ -16,19 +16,18 @@ from bindscope.errors import BindscopeError, InputError
 class CallableEncoder(Encoder):
     """A function (or an object's `encode`) from a list of texts, or of image paths, to an array `[n, d]`.
 
-    texts: what encodes the queries of data sets of images (an object's `encode_text`); without it they have none.
+    Queries of data sets of images are texts: an object's `encode_text` gets them; without it there are none.
     """
 
     modalities = frozenset({"text", "image"})
 
-    def __init__(
-        self, call: Callable[[list[Any]], Any], name: str, texts: Callable[[list[Any]], Any] | None = None
-    ) -> None:
-        self.call, self.name, self.texts = call, name, texts
+    def __init__(self, call: Callable[[list[Any]], Any], name: str) -> None:
+        self.call, self.name = call, name
+        self.texts = getattr(getattr(call, "__self__", None), "encode_text", None)
 
     def prepare(self, dataset: Dataset) -> Encoder:
         """The same; on images without queries where nothing encodes texts."""
-        ready = CallableEncoder(self.call, self.name, self.texts)
+        ready = CallableEncoder(self.call, self.name)
         ready.has_queries = dataset.modality != "image" or self.texts is not None
         return ready
 
@@ -72,4 +71,4 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
         raise InputError(
             f"{name} gave {type(made).__name__}; expected an Encoder, a function, or an object with .encode"
         )
-    return CallableEncoder(call, name, getattr(made, "encode_text", None))
+    return CallableEncoder(call, name)
