@@ -19,7 +19,7 @@ def scene_captions(table: SceneTable, wording: int = 0, slots: tuple[str, ...] =
     """A caption for every row: "a red cube and a blue sphere", objects in slot order.
 
     wording: which of the built-in openings ("", "a photo of ", ...). slots: names of the places, to say them too
-    ("a red cube on the left and ..."). Raises InputError for a wording that is not built in.
+    ("a red cube on the left and ..."), where a scene has several objects. Raises InputError for a wording that is not built in.
     """
     if not 0 <= wording < len(LEADS):
         raise InputError(f"wording must be in 0..{len(LEADS) - 1}, got {wording}")
@@ -27,7 +27,8 @@ def scene_captions(table: SceneTable, wording: int = 0, slots: tuple[str, ...] =
     said = [" " + said_place(slot) if slots else "" for slot in slots or ("",) * table.n_slots]
     captions = []
     for codes in table.object_codes.tolist():
-        parts = [f"a {names[code]}{said[slot]}" for slot, code in enumerate(codes) if code != ABSENT]
+        alone = sum(code != ABSENT for code in codes) == 1
+        parts = [f"a {names[code]}{'' if alone else said[slot]}" for slot, code in enumerate(codes) if code != ABSENT]
         captions.append(LEADS[wording] + (parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]))
     return tuple(captions)
 
