@@ -48,7 +48,8 @@ def verdict(results: Results) -> Verdict:
         return Verdict("undecided", words, (concepts, objects), estimator, caveats)
     label = _label(concepts, objects)
     sentences = (_first(label, concepts, objects, estimator), _second(label, objects, probe, estimator))
-    evidence = tuple(record for record in (concepts, objects, probe) if record is not None)
+    beside = probe if estimator != "probe" else None
+    evidence = tuple(record for record in (concepts, objects, beside) if record is not None)
     return Verdict(label, sentences, evidence, estimator, caveats)
 
 
