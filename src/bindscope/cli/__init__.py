@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, runs, training
-from bindscope.cli import about, diagnose, labels, pictures, runs
+from bindscope.cli import about, diagnose, labels, pictures, runs, training
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130

@@ -68,8 +68,6 @@ def label_columns(table: SceneTable) -> dict[str, list[str | None] | FloatArray 
         columns |= {f"visible{slot + 1}": table.visible[:, slot] for slot in range(table.n_slots)}
     columns["replicate"] = table.replicate
     refuse_unwritable(table.space)
-    write_columns(columns, Path(path))
-    _refuse_unreadable(table.space)
     return columns
 
 

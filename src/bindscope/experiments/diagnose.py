@@ -189,10 +189,6 @@ class _Jobs:
         alone = self.whole.table.rows_with(1)
         if self.main.table.headline_count != 1 and len(alone):
             singles = (self.whole.vectors[alone], self.whole.table.take(alone))
-        return geometry_records(self.main, singles, *self.probes, self.seed)
-            table = self.whole.table.take(alone)
-            if len(np.unique(table.object_codes[table.present])) == table.n_objects:
-                singles = (self.whole.vectors[alone], table)
         records = geometry_records(self.main, singles, *self.probes, self.seed)
         if replicated(self.main.table):
             records += ceiling_records(self.main, self.seed)
