@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, runs, training
+from bindscope.cli import about, diagnose, labels, pictures, runs, training
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": diagnose.demo,
     "embed": diagnose.embed,
     "audit": labels.audit,
+    "render": pictures.render,
     "report": runs.report,
     "compare": runs.compare,
     "train": training.train,

@@ -86,7 +86,7 @@ def embed(
 
     if (out / "config.json").exists():
         raise StoreError(f"{out} is a run directory, whose embeddings would be replaced; give another --out")
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, cache=cache)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     found = embed_scenes(encoder, dataset, cache=cache or default_cache(), batch_size=batch_size, progress=True)
     save_embeddings(found, out)

@@ -16,10 +16,17 @@ LOADERS = {
     "text": "bindscope.datasets.words:load_words",
     "labels": "bindscope.datasets.labels:load_labels",
     "symbolic": "bindscope.datasets.symbolic:load_symbolic",
+    "clevr2d": "bindscope.datasets.images.drawn:load_drawn",
+    "clevr": "bindscope.datasets.images.drawn:load_drawn",
+    "folder": "bindscope.datasets.images.folder:load_folder",
 }
+DRAWN = frozenset({"clevr2d", "clevr"})  # their pictures are made once and kept
 PATTERNS = {
     "text:AxB": "captions of the first A adjectives and B nouns (1..20), e.g. text:10x10?same=true&singles=true",
     "text:FILE.yaml": "captions of your own concepts, values and templates",
+    "clevr2d:CxS": "flat pictures of the first C colours and S shapes, e.g. clevr2d:8x3?replicates=3&size=224",
+    "clevr:CxS": "rendered scenes like CLEVR's, e.g. clevr:8x3?singles=true&sizes=2&materials=2 (extra render)",
+    "folder:DIR": "images with labels.csv (filename, object1_color, ..., or PUG:SPARE's columns with ?world=NAME)",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
     "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
 }
@@ -35,10 +42,11 @@ TEXT_OPTIONS = {
 _FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
 
 
-def load_dataset(name: str) -> Dataset:
+def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
     """The data set of a name such as `text:10x10?same=true`.
 
-    Raises UnknownNameError for an unknown name or option, InputError for a file or value that cannot be used.
+    cache: directory that keeps drawn pictures between runs (None: the user's own, see `default_cache`). Raises
+    UnknownNameError for an unknown name or option, InputError for a file or value that cannot be used.
 
     >>> len(load_dataset("text:2x2"))
     12
@@ -50,8 +58,8 @@ def load_dataset(name: str) -> Dataset:
             raise InputError(f"{name!r} is a file name; write {_FILES[suffix]}:{name}")
         raise UnknownNameError("data set", prefix + ":", (known + ":" for known in LOADERS))
     module, function = LOADERS[prefix].split(":")
-    loader = cast(Callable[[str, str], Dataset], getattr(importlib.import_module(module), function))
-    return loader(rest, name)
+    loader = cast(Callable[..., Dataset], getattr(importlib.import_module(module), function))
+    return loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
 
 
 def dataset_names() -> dict[str, str]:

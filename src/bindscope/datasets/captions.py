@@ -71,6 +71,17 @@ def starts_with_vowel(phrase: str) -> bool:
     return phrase[:1].lower() in tuple("aeiou")
 
 
+def said_place(slot: str) -> str:
+    """The name of a place as it is said.
+
+    >>> said_place("left"), said_place("middle"), said_place("top left")
+    ('on the left', 'in the middle', 'at the top left')
+    """
+    if slot in ("left", "right"):
+        return f"on the {slot}"
+    return f"in the {slot}" if slot in ("middle", "center", "centre") else f"at the {slot}"
+
+
 def default_templates(m: int, replicates: int, article: bool = False) -> tuple[Template, ...]:
     """The first wordings for scenes of m objects."""
     if replicates > len(LEADS):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bindscope.concepts import ABSENT, IntArray
+from bindscope.datasets.captions import said_place
 from bindscope.errors import StoreError
 from bindscope.scenes import SceneTable
 
@@ -53,7 +54,8 @@ class Dataset:
 
     modality: "text", "image" or "labels". items: one a table row. object_queries: one a candidate of the table, in that
     order, values `[O, 1, C]`. value_queries: for concept k one per `table.known_values(k)`, other concepts -1. digest:
-    sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now).
+    sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now). slots:
+    names of the places where objects stand, such as left and right; none where they are only counted.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Dataset:
     options: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
     total: int | None = None
+    slots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -74,6 +77,16 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def describe(self, row: int) -> str:
+        """A row in words: its caption, else its objects with the names of their places where those are known."""
+        if self.items.texts is not None:
+            return self.items.texts[row]
+        ids = self.table.object_ids[row].tolist()
+        names = [(self.table.space.object_name(i), slot) for slot, i in enumerate(ids) if i != ABSENT]
+        if not self.slots or len(names) == 1:
+            return " + ".join(name for name, _ in names)
+        return ", ".join(f"{name} {said_place(self.slots[slot])}" for name, slot in names)
 
     def take(self, rows: ArrayLike) -> Dataset:
         """A sample of the rows (indices or mask); candidates and queries stay."""

@@ -31,7 +31,11 @@ def read_labels(path: str | Path, space: ConceptSpace | None = None) -> SceneTab
     space: the concepts and the order of their values, where known (else the sorted words of the file). Raises
     TableError for a table that breaks the rules and StoreError for a file that cannot be read.
     """
-    columns = read_columns(Path(path), wanted)
+    return labelled_scenes(read_columns(Path(path), wanted), space)
+
+
+def labelled_scenes(columns: Columns, space: ConceptSpace | None = None) -> SceneTable:
+    """The same from columns that are read already; those without meaning here are left alone."""
     slots = _slots(columns)
     concepts = _concepts(columns, slots)
     words = {(slot, name): columns.words(f"object{slot}_{name}") for slot in slots for name in concepts}
@@ -49,6 +53,11 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
     What a label table cannot hold is lost: values and candidates that no row shows, and an order of values that is not
     that of the words.
     """
+    write_columns(label_columns(table), Path(path))
+
+
+def label_columns(table: SceneTable) -> dict[str, list[str | None] | FloatArray | IntArray]:
+    """A table as columns of words and numbers."""
     columns: dict[str, list[str | None] | FloatArray | IntArray] = {}
     for slot in range(table.n_slots):
         for k, concept in enumerate(table.space.concepts):
@@ -59,7 +68,7 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
         columns |= {f"visible{slot + 1}": table.visible[:, slot] for slot in range(table.n_slots)}
     columns["replicate"] = table.replicate
     refuse_unwritable(table.space)
-    write_columns(columns, Path(path))
+    return columns
 
 
 def load_labels(rest: str, name: str) -> Dataset:

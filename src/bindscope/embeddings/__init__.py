@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bindscope.datasets.places import default_cache
 from bindscope.embeddings.artefact import Embeddings, Queries, load_embeddings, save_embeddings
-from bindscope.embeddings.cache import default_cache
 from bindscope.embeddings.encoding import embed
 
 __all__ = [

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bindscope.datasets.places import user_cache
 from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.errors import BindscopeWarning, StoreError
-
-
-def default_cache() -> Path:
-    """`$BINDSCOPE_CACHE`, else `bindscope` in the user's cache directory."""
-    chosen = os.environ.get("BINDSCOPE_CACHE")
-    return Path(chosen).expanduser() if chosen else _user_cache() / "bindscope"
 
 
 @dataclass
@@ -42,7 +35,7 @@ class Cache:
         """The cache of one identity under a root; the user's own directory is optional, any other was asked for."""
         text = json.dumps(identity, sort_keys=True, ensure_ascii=False)
         directory = root / hashlib.sha256(text.encode()).hexdigest()
-        cache = cls(directory, optional=root == _user_cache() / "bindscope")
+        cache = cls(directory, optional=root == user_cache() / "bindscope")
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -85,11 +78,3 @@ class Cache:
 def shard_name(first_row: int) -> str:
     """File name of the shard that starts at a row."""
     return f"rows-{first_row:09d}.safetensors"
-
-
-def _user_cache() -> Path:
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

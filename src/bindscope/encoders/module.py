@@ -9,24 +9,35 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bindscope.datasets.items import Items
+from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions
 from bindscope.errors import BindscopeError, InputError
 
 
 class CallableEncoder(Encoder):
-    """A function (or an object's `encode`) from a list of texts, or of image paths, to an array `[n, d]`."""
+    """A function (or an object's `encode`) from a list of texts, or of image paths, to an array `[n, d]`.
+
+    Queries of data sets of images are texts: an object's `encode_text` gets them; without it there are none.
+    """
 
     modalities = frozenset({"text", "image"})
 
     def __init__(self, call: Callable[[list[Any]], Any], name: str) -> None:
         self.call, self.name = call, name
+        self.texts = getattr(getattr(call, "__self__", None), "encode_text", None)
+
+    def prepare(self, dataset: Dataset) -> Encoder:
+        """The same; on images without queries where nothing encodes texts."""
+        ready = CallableEncoder(self.call, self.name)
+        ready.has_queries = dataset.modality != "image" or self.texts is not None
+        return ready
 
     def encode(self, items: Items) -> Vectors:
         """What the function gives."""
         inputs: list[Any] = list(items.texts if items.texts is not None else items.images or ())
+        call = self.call if items.kind == "scene" or self.texts is None else self.texts
         try:
-            found = self.call(inputs)
+            found = call(inputs)
         except BindscopeError:
             raise
         except Exception as error:

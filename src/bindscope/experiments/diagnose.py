@@ -18,8 +18,11 @@ from bindscope.encoders import Encoder, load_encoder
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments.audits import audit_records
 from bindscope.experiments.costs import about, estimate
+from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
+from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
+from bindscope.experiments.samples import write_samples
 from bindscope.experiments.shape import geometry_records, variance_records
 from bindscope.geometry.variance import nested_designs
 from bindscope.probes import ProbeSet
@@ -110,13 +113,13 @@ def diagnose(
     """
     settings = Settings(model, data, tuple(analyses), seed, sample, prompt, device, batch_size)
     say = progress or (lambda text: None)
-    dataset = _sampled(load_dataset(data), settings)
+    store = default_cache() if cache is None else Path(cache)
+    dataset = _sampled(load_dataset(data, cache=store), settings)
     _refuse_hopeless(dataset.table)
     _refuse_too_wide(dataset.table, settings)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     digest = config_hash(_identity(settings, dataset))
     writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
-    store = default_cache() if cache is None else Path(cache)
     say(f"embedding {len(dataset.items):,} scenes with {model}")
     embeddings = embed(encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None)
     _refuse_constant(embeddings, settings)
@@ -127,6 +130,7 @@ def diagnose(
     say("writing the run directory")
     _save_embeddings(embeddings, writer.partial)
     config = _config(settings, dataset, embeddings, encoder, digest)
+    config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
 
 
@@ -176,6 +180,10 @@ class _Jobs:
 
     def recognition(self) -> list[Record]:
         records = recognition_records(self.main, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += denoised_records(self.main, *self.probes, self.seed)
+        if occluded(self.main.table):
+            records += occluded_recognition(self.main, *self.probes, self.seed)
         for count in np.unique(self.whole.table.counts):
             if count != self.main.table.headline_count:
                 records += other_count_records(of_count(self.whole, int(count)), self.seed)
@@ -186,7 +194,12 @@ class _Jobs:
         alone = self.whole.table.rows_with(1)
         if self.main.table.headline_count != 1 and len(alone):
             singles = (self.whole.vectors[alone], self.whole.table.take(alone))
-        return geometry_records(self.main, singles, *self.probes, self.seed)
+        records = geometry_records(self.main, singles, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += ceiling_records(self.main, self.seed)
+        if occluded(self.main.table):
+            records += occluded_geometry(self.main, self.seed)
+        return records
 
 
 def of_count(embeddings: Embeddings, count: int) -> Embeddings:
@@ -284,6 +297,7 @@ def _config(
         "versions": versions(),
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
+        "slots": list(dataset.slots),
         "examples": _examples(dataset),
         "created": now(),
     }
@@ -291,9 +305,7 @@ def _config(
 
 def _examples(dataset: Dataset) -> list[str]:
     rows = np.unique(np.linspace(0, len(dataset.table) - 1, EXAMPLES).astype(int))
-    if dataset.items.texts is not None:
-        return [dataset.items.texts[row] for row in rows]
-    return [dataset.table.describe(int(row)) for row in rows]
+    return [dataset.describe(int(row)) for row in rows]
 
 
 def _save_embeddings(embeddings: Embeddings, directory: Path) -> None:

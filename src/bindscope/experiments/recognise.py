@@ -75,6 +75,27 @@ def outcome_records(
     ]
 
 
+def brief_records(
+    outcomes: Outcomes,
+    estimator: str,
+    split: str,
+    rows: BoolArray,
+    seed: int,
+    extra: Mapping[str, Any],
+    among: BoolArray | None = None,
+) -> list[Record]:
+    """Concepts (mean) and objects (all, unshared) on the rows of a mask; nothing where it has none.
+
+    among: the rows that the ceiling is taken over, where a bag is not told which of them are scored.
+    """
+    if not rows.any():
+        return []
+    maker = _Maker(outcomes, estimator, split, seed, dict(extra))
+    whole, unshared = rows if among is None else among, outcomes.table.unshared
+    objects = [maker.objects("all", rows, whole), maker.objects("unshared", rows & unshared, whole & unshared)]
+    return [*maker.concepts(rows, {})[:1], *(record for record in objects if record.n_scenes)]
+
+
 @dataclass(frozen=True, eq=False)
 class _Maker:
     outcomes: Outcomes
@@ -103,9 +124,9 @@ class _Maker:
             for target, value, level, ties in figures
         ]
 
-    def objects(self, target: str, rows: BoolArray) -> Record:
+    def objects(self, target: str, rows: BoolArray, among: BoolArray | None = None) -> Record:
         outcome, table = self.outcomes.objects, self.outcomes.table
-        best = ceiling(table, rows)
+        best = ceiling(table, rows if among is None else among)
         right = outcome.right.astype(np.float64)
         return self.record("object_recognition", target, right, rows, object_chance(table), outcome.tied, best, {})
 

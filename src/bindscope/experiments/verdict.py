@@ -53,7 +53,8 @@ def verdict(results: Results) -> Verdict:
         _first(label, concepts, objects, estimator, overall),
         _second(label, probe, estimator, held_out[1]),
     )
-    evidence = tuple(record for record in (concepts, objects, probe) if record is not None)
+    beside = probe if estimator != "probe" else None
+    evidence = tuple(record for record in (concepts, objects, beside) if record is not None)
     return Verdict(label, sentences, evidence, estimator, caveats)
 
 

@@ -64,7 +64,17 @@ class Gallery:
     kind: str = "gallery"
 
 
-Block = Table | Note | Gallery | Figure
+@dataclass(frozen=True)
+class Picture:
+    """An image that the page holds itself. source: a data URI; alt: what it shows, for those who do not see it."""
+
+    source: str
+    alt: str
+    caption: str
+    kind: str = "picture"
+
+
+Block = Table | Note | Gallery | Figure | Picture
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,13 @@ from bindscope.results import Record
 
 Curve = tuple[Series, Sequence[Record]]
 Mark = Callable[[Record], bool]
+Place = Callable[[Record], float | None]
 DASHES = ("solid", "7px,4px", "2px,3px", "9px,3px,2px,3px")
+
+
+def coverage_of(record: Record) -> float | None:
+    """Where a record stands on the axis of coverage."""
+    return record.coverage
 
 
 def curves(
@@ -35,29 +41,31 @@ def curves(
     y_title: str,
     grey: Mark | None = None,
     percent: bool = False,
+    place: Place = coverage_of,
+    x_title: str = "Coverage: share of the objects that are trained on",
 ) -> Figure:
-    """Values over coverage with intervals; points for which `grey` holds are hollow and grey."""
+    """Values over coverage (or another place) with intervals; points for which `grey` holds are hollow and grey."""
     data: list[dict[str, Any]] = []
     keys: list[Key] = []
     for i, (series, records) in enumerate(families):
-        points = sorted((r for r in records if r.value is not None), key=lambda r: r.coverage or 0.0)
+        points = sorted((r for r in records if r.value is not None), key=lambda r: place(r) or 0.0)
         keys.append(Key(series.name, series.color, "line", series.symbol, series.hollow, (len(data),)))
-        data.append(_curve(series, points, grey, DASHES[i % len(DASHES)]))
+        data.append(_curve(series, points, grey, DASHES[i % len(DASHES)], place))
     for field, text in (("chance", "chance"), ("ceiling", "most that a bag of concepts can reach")):
-        line = _reference(families, field)
+        line = _reference(families, field, place)
         if line is not None:
             keys.append(Key(text, line["line"]["color"], "dash" if field == "chance" else "rule", traces=(len(data),)))
             data.append({**line, "name": text})
     everything = [r for _, records in families for r in records]
     layout = base_layout(300)
-    layout["xaxis"] = axis("Coverage: share of the objects that are trained on", nticks=10)
+    layout["xaxis"] = axis(x_title, nticks=10)
     layout["yaxis"] = axis(y_title, range=list(span(everything)), separatethousands=True)
     if percent:
         layout["yaxis"] |= {"tickformat": "~%"}
     return Figure(name, title, _summary(title, families), data, layout, tuple(keys))
 
 
-def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: str) -> dict[str, Any]:
+def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: str, place: Place) -> dict[str, Any]:
     pale = [grey is not None and grey(r) for r in points]
     symbols = ["x-thin-open" if p else series.symbol + ("-open" if series.hollow else "") for p in pale]
     colors = [GREY if p else series.color for p in pale]
@@ -66,7 +74,7 @@ def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: st
         "type": "scatter",
         "mode": "lines+markers",
         "name": series.name,
-        "x": [r.coverage for r in points],
+        "x": [place(r) for r in points],
         "y": [r.value for r in points],
         "marker": marker,
         "line": {"color": series.color, "width": 2, "dash": dash},
@@ -77,11 +85,11 @@ def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: st
     }
 
 
-def _reference(families: Sequence[Curve], field: str) -> dict[str, Any] | None:
+def _reference(families: Sequence[Curve], field: str, place: Place) -> dict[str, Any] | None:
     """Every different course of chance (or ceiling) over coverage, as one trace."""
     courses: list[list[tuple[float, float]]] = []
     for _, records in families:
-        known = [(r.coverage, getattr(r, field)) for r in records if r.coverage is not None]
+        known = [(x, getattr(r, field)) for r in records if (x := place(r)) is not None]
         course = sorted((x, round(y, 9)) for x, y in known if y is not None)
         if course and course not in courses:
             courses.append(course)

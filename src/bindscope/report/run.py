@@ -35,6 +35,7 @@ class Run:
 
     config: Mapping[str, Any]
     results: Results
+    samples: bytes = b""  # a contact sheet (JPEG) of pictures that the run saw
 
     @property
     def model(self) -> str:
@@ -83,7 +84,16 @@ def read_run(directory: Path) -> Run:
             raise _damaged(directory, f"{name!r} must be {words}, got {config.get(name)!r:.60}")
     if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
         raise _damaged(directory, "'space' must list concepts, each with a name and values")
-    return Run(config, read_results(directory))
+    return Run(config, read_results(directory), _samples(directory, config))
+
+
+def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:
+    """The contact sheet that config.json names; nothing where there is none or its file is gone."""
+    named = config.get("samples")
+    if not isinstance(named, dict):
+        return b""
+    file = directory / Path(str(named.get("file", ""))).name
+    return file.read_bytes() if file.is_file() else b""
 
 
 def _damaged(directory: Path, what: str) -> StoreError:

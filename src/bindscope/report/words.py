@@ -78,6 +78,9 @@ WORDS = {
 VARIANTS = {
     "scenes": "{} scenes",
     "vectors": "{} vectors",
+    "visible": "visible share {}",
+    "visible_low": "more than {}",
+    "visible_high": "at most {}",
     "objects": "scenes of {} objects",
     "split_by": "split by {}",
     "scale": "one fitted scale of {}",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bindscope.report.blocks import Section
 from bindscope.report.run import Run
-from bindscope.report.sections import audit, generic, geometry, provenance, recognition, sensitivity, variance
+from bindscope.report.sections import audit, generic, geometry, pictures, provenance, recognition, sensitivity, variance
 from bindscope.results import ANALYSES
 
 BUILDERS: dict[str, Callable[[Run], Section]] = {
@@ -21,9 +21,10 @@ def build_sections(run: Run) -> list[Section]:
     """Every section that the records give, in reading order; an analysis without a builder has a generic one."""
     found = {record.analysis for record in run.results}
     sections = [_build(run, analysis) for analysis in ANALYSES if analysis in found and analysis != "audit"]
-    asked_again = sensitivity.build(run)
-    if asked_again is not None:
-        sections.append(asked_again)
+    sections += [made for build in (pictures.occlusion, pictures.noise, sensitivity.build) if (made := build(run))]
+    shown = pictures.samples(run)
+    if shown is not None:
+        sections.append(shown)
     if "audit" in found:
         sections.append(_build(run, "audit"))
     return [*sections, provenance.fidelity(run), provenance.settings(run)]

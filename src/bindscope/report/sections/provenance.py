@@ -30,7 +30,7 @@ def settings(run: Run) -> Section:
     config = run.config
     names = ("model", "data", "modality", "seed", "hash", "schema_version", "bindscope", "created")
     inputs: dict[str, Any] = {name: config[name] for name in names if config.get(name) not in (None, "")}
-    known = {*names, "command", "options", "versions", "fidelity", "space", "examples"}
+    known = {*names, "command", "options", "versions", "fidelity", "space", "examples", "samples"}
     inputs |= {name: value for name, value in config.items() if name not in known}
     inputs |= {f"options.{name}": value for name, value in config["options"].items() if value is not None}
     blocks: list[Block] = [mapping_table("Settings", ("setting", "value"), inputs)]

@@ -20,12 +20,17 @@ DRAWN = {
 }  # the table has the rest: single concepts, and any other target
 VARIANT = Series("asked another way", BLUE, "circle")
 HEADLINE = Series("headline", INK, "diamond", hollow=True)
+ELSEWHERE = frozenset({"visible", "of"})  # conditions of the data, which have sections of their own
 Pair = tuple[Record, Record | None]
 
 
 def build(run: Run) -> Section | None:
     """The section; None where no row has an `extra`."""
-    pairs = [(r, headline_of(r, run.results)) for r in run.results if r.analysis in ANALYSES and r.extra]
+    pairs = [
+        (r, headline_of(r, run.results))
+        for r in run.results
+        if r.analysis in ANALYSES and r.extra and not ELSEWHERE & set(r.extra)
+    ]
     if not pairs:
         return None
     figures = [figure for analysis in ANALYSES for figure in _figures(pairs, analysis)]

@@ -1,0 +1,1 @@
+"""Scenes as images: drawn flat, rendered in three dimensions, or read from a folder."""

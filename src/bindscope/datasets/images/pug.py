@@ -1,0 +1,117 @@
+"""The label layout of PUG:SPARE (Bordes et al. 2023): one or two characters with textures at places, in worlds.
+
+    filename, world_name, character_name, character2_name, character_texture, character2_texture,
+    character_pos, character2_pos
+
+A character that is empty is not there (one-object scenes). Objects stand in the slot that their place names; where the
+places are no few names (coordinates, or none at all), the first character has the first slot. The design is incomplete:
+no scene shows an animal or a texture twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bindscope.datasets.columns import Columns
+from bindscope.errors import TableError, UnknownNameError
+
+NEEDED = ("character_name", "character2_name", "character_texture", "character2_texture")
+COLUMNS = (*NEEDED, "character_pos", "character2_pos", "world_name")
+EMPTY = frozenset({"", "none", "nan", "null"})
+ALL_WORLDS = "all"
+MANY_PLACES = 6
+_ORDER = ("left", "top left", "top", "middle", "center", "centre", "bottom", "bottom left", "right")
+Words = list[str | None]
+
+
+def fits(header: Sequence[str]) -> bool:
+    """Whether a table has this layout."""
+    return all(name in header for name in NEEDED)
+
+
+def objects(columns: Columns, world: str | None) -> tuple[Columns, tuple[str, ...]]:
+    """The same rows as `object{i}_{concept}` columns, of one world, and the names of the slots.
+
+    Raises TableError where several worlds are there and none is chosen, or two characters stand in one place.
+    """
+    rows = _rows_of_world(columns, world)
+    chosen = _taken(columns, rows)
+    names = [_words(chosen, prefix + "name") for prefix in ("character_", "character2_")]
+    textures = [_words(chosen, prefix + "texture") for prefix in ("character_", "character2_")]
+    places = [_words(chosen, prefix + "pos") for prefix in ("character_", "character2_")]
+    slots, standing = _slots(chosen, names, places)
+    cells: dict[str, Words] = {}
+    for slot in range(len(slots)):
+        for concept, words in (("character", names), ("texture", textures)):
+            cells[f"object{slot + 1}_{concept}"] = [
+                next((words[i][row] for i in (0, 1) if standing[i][row] == slot), None) for row in range(len(rows))
+            ]
+    kept = {name: cell for name, cell in chosen.cells.items() if not name.startswith("object")}
+    return replace(chosen, cells={**kept, **cells}), slots
+
+
+def _rows_of_world(columns: Columns, world: str | None) -> list[int]:
+    everything = list(range(len(columns.cells[NEEDED[0]])))
+    if "world_name" not in columns.names:
+        if world is not None:
+            raise TableError(f"{columns.path}: world= selects rows by their column world_name, and there is none")
+        return everything
+    worlds = columns.words("world_name")
+    known = sorted({word for word in worlds if word})
+    if world is None and len(known) > 1:
+        raise TableError(
+            f"{columns.path}: rows of {len(known)} worlds ({', '.join(known[:8])}); choose one with ?world={known[0]}, or "
+            "?world=all to take the others as replicates"
+        )
+    if world is None or world == ALL_WORLDS:
+        return everything
+    if world not in known:
+        raise UnknownNameError("world", world, [*known, ALL_WORLDS])
+    return [row for row in everything if worlds[row] == world]
+
+
+def _taken(columns: Columns, rows: Sequence[int]) -> Columns:
+    cells = {name: [cell[row] for row in rows] for name, cell in columns.cells.items()}
+    lines = None if columns.lines is None else [columns.lines[row] for row in rows]
+    return replace(columns, cells=cells, lines=lines)
+
+
+def _words(columns: Columns, name: str) -> Words:
+    if name not in columns.names:
+        return [None] * len(columns.cells[NEEDED[0]])
+    return [None if word is None or word.lower() in EMPTY else word for word in columns.words(name)]
+
+
+def _slots(
+    columns: Columns, names: Sequence[Words], places: Sequence[Words]
+) -> tuple[tuple[str, ...], list[list[int]]]:
+    """Names of the slots, and the slot of each of the two characters in each row (-1 where it is not there)."""
+    known = {place for i in (0, 1) for name, place in zip(names[i], places[i], strict=True) if name and place}
+    if not 1 < len(known) <= MANY_PLACES:
+        return ("first", "second"), [[i if name else -1 for name in names[i]] for i in (0, 1)]
+    slots = tuple(sorted(known, key=_order))
+    standing: list[list[int]] = [[], []]
+    for row in range(len(names[0])):
+        for i, slot in enumerate(_row_slots(columns, row, [n[row] for n in names], [p[row] for p in places], slots)):
+            standing[i].append(slot)
+    return slots, standing
+
+
+def _row_slots(
+    columns: Columns, row: int, names: Sequence[str | None], places: Sequence[str | None], slots: tuple[str, ...]
+) -> list[int]:
+    found = [slots.index(place) if name and place else -1 for name, place in zip(names, places, strict=True)]
+    if found[0] == found[1] != -1:
+        raise TableError(
+            f"{columns.path}: {columns.place(row)}: both characters stand at {places[0]!r}; every object needs its own place"
+        )
+    for i in (0, 1):
+        if names[i] and found[i] == -1:  # a character without a place takes the first free one
+            found[i] = next(slot for slot in range(len(slots)) if slot not in found)
+    return found
+
+
+def _order(place: str) -> tuple[int, str]:
+    lower = place.lower()
+    return (_ORDER.index(lower) if lower in _ORDER else len(_ORDER) - 2, lower)

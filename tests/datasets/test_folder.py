@@ -1,0 +1,292 @@
+"""Folders of labelled images: what is written is read back, the layouts of others, and everything that can be wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bindscope.datasets import load_dataset
+from bindscope.datasets.images.export import write_folder
+from bindscope.datasets.images.png import png_bytes
+from bindscope.datasets.thumbnails import contact_sheet, thumbnail
+from bindscope.errors import BindscopeWarning, InputError, StoreError, TableError, UnknownNameError
+
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BINDSCOPE_CACHE", str(tmp_path / "cache"))
+
+
+def image(path: Path, shade: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((8, 8, 3), shade, dtype=np.uint8)
+    if path.suffix == ".png":
+        path.write_bytes(png_bytes(pixels))
+    else:
+        Image.fromarray(pixels).save(path)
+
+
+def folder(tmp_path: Path, header: str, rows: Sequence[str], draw: bool = True) -> Path:
+    place = tmp_path / "data"
+    place.mkdir(exist_ok=True)
+    (place / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+    if draw:
+        for i, row in enumerate(csv.reader(rows)):
+            image(place / row[0].replace("\\", "/"), i)
+    return place
+
+
+def same_table(first, second) -> bool:
+    visible = (first.visible is None) == (second.visible is None)
+    if visible and first.visible is not None:
+        visible = np.array_equal(first.visible, second.visible, equal_nan=True)
+    arrays = ("values", "present", "replicate", "candidates")
+    return (
+        first.space == second.space
+        and visible
+        and all(np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays)
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clevr2d:3x2?size=24&singles=true&replicates=2",
+        "clevr2d:12x3?size=24&occlusion=0-0.6&scenes=40&m=3&sizes=2&materials=2",
+        "clevr2d:4x1?size=24&m=1",
+        "clevr2d:4x4?size=24&scenes=5",
+    ],
+)
+def test_what_render_writes_is_read_back_to_the_same_table(name: str, tmp_path: Path) -> None:
+    drawn = load_dataset(name)
+    read = load_dataset(f"folder:{write_folder(drawn, tmp_path / 'out')}")
+    assert same_table(drawn.table, read.table)
+    assert read.slots == drawn.slots
+    assert read.modality == "image"
+    assert read.object_queries.texts == drawn.object_queries.texts
+    assert [i.read_bytes() for i in drawn.items.images] == [i.read_bytes() for i in read.items.images]
+    assert read.digest == drawn.digest
+    write_folder(drawn, tmp_path / "out")  # an older one is replaced
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_render_refuses_what_has_no_images_and_what_is_not_its_own(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no images to write"):
+        write_folder(load_dataset("text:2x2"), tmp_path / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("")
+    with pytest.raises(StoreError, match="is no folder of rendered images"):
+        write_folder(load_dataset("clevr2d:2x2?size=24"), tmp_path / "full")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write"):
+        write_folder(load_dataset("clevr2d:2x2?size=24"), tmp_path / "file" / "out")
+
+
+PAPER = "filename,object1_color,object1_shape,object2_color,object2_shape,object1_color_idx,object2_color_idx"
+
+
+def test_the_papers_layout(tmp_path: Path) -> None:
+    place = folder(tmp_path, PAPER, ["a.png,red,cube,blue,ball,0,1", "b.png,blue,ball,red,cube,1,0"])
+    data = load_dataset(f"folder:{place}")
+    assert data.table.space.names == ("color", "shape")
+    assert data.describe(0) == "red cube + blue ball"
+    assert data.describe(1) == "blue ball + red cube"
+    assert [i.name for i in data.items.images] == ["a.png", "b.png"]
+    assert data.object_queries.texts == ("a blue ball", "a red cube")
+
+
+def test_any_table_of_objects_with_subfolders_replicates_and_absent_objects(tmp_path: Path) -> None:
+    header = "path,note,object1_fruit,object2_fruit,object3_fruit,visible1,visible2,visible3"
+    rows = ["a/x.jpg,n,apple,pear,fig,1,1,0.5", "a/y.jpg,n,apple,pear,fig,1,0.25,1", "b\\z.jpg,n,pear,,,1,,"]
+    data = load_dataset(f"folder:{folder(tmp_path, header, rows)}")
+    assert data.table.n_slots == 3
+    assert data.table.replicate.tolist() == [0, 1, 0]
+    assert data.table.counts.tolist() == [3, 3, 1]
+    assert data.table.visible[1, 1] == 0.25
+    assert np.isnan(data.table.visible[2, 1])
+    assert data.items.images[2].is_file()
+
+
+def test_parquet_labels_and_an_images_subfolder(tmp_path: Path) -> None:
+    import pandas as pd
+
+    place = tmp_path / "data"
+    image(place / "images" / "a.png"), image(place / "images" / "b.png", 1)
+    pd.DataFrame({"filename": ["a.png", "b.png"], "object1_color": ["red", "blue"]}).to_parquet(
+        place / "labels.parquet"
+    )
+    assert [i.parent.name for i in load_dataset(f"folder:{place}").items.images] == ["images", "images"]
+    (place / "labels.parquet").rename(place / "mine.parquet")
+    with pytest.raises(StoreError, match=r"no labels.csv.*add \?labels=mine.parquet"):
+        load_dataset(f"folder:{place}")
+    assert len(load_dataset(f"folder:{place}?labels=mine.parquet")) == 2
+
+
+PUG = "filename,world_name,character_name,character2_name,character_texture,character2_texture,character_pos,character2_pos"
+
+
+def test_pug_by_world_with_places_and_single_characters(tmp_path: Path) -> None:
+    rows = [
+        "0.png,Desert,cat,dog,red,blue,left,right",
+        "1.png,Desert,cat,dog,red,blue,right,left",
+        "2.png,Desert,cat,,red,,left,",
+        "3.png,Desert,,dog,,blue,,right",
+        "4.png,Desert,bear,None,red,None,right,None",
+        "5.png,Sea,cat,dog,blue,red,left,right",
+    ]
+    place = folder(tmp_path, PUG, rows)
+    with pytest.raises(TableError, match=r"rows of 2 worlds \(Desert, Sea\); choose one with \?world=Desert"):
+        load_dataset(f"folder:{place}")
+    data = load_dataset(f"folder:{place}?world=Desert")
+    assert len(data) == 5
+    assert data.slots == ("left", "right")
+    assert data.table.space.names == ("character", "texture")
+    assert data.table.counts.tolist() == [2, 2, 1, 1, 1]
+    assert data.describe(1) == "dog blue on the left, cat red on the right"
+    assert data.table.present.tolist()[2:] == [[True, False], [False, True], [False, True]]
+    assert len(load_dataset(f"folder:{place}?world=all")) == 6
+    with pytest.raises(UnknownNameError, match="unknown world 'Dessert'; did you mean Desert"):
+        load_dataset(f"folder:{place}?world=Dessert")
+
+
+def test_pug_incomplete_by_design_keeps_its_holes(tmp_path: Path) -> None:
+    animals, textures = ("cat", "dog", "ape"), ("red", "blue", "grass")
+    pairs = [(a, s, b, t) for a in animals for s in textures for b in animals for t in textures if a != b and s != t]
+    rows = [f"{i}.png,W,{a},{b},{s},{t},,{''}" for i, (a, s, b, t) in enumerate(pairs)]
+    data = load_dataset(f"folder:{folder(tmp_path, PUG, rows)}")
+    assert data.table.unshared.all()
+    assert len(data) == 36
+    assert data.table.n_objects == 9
+    assert data.slots == ("first", "second")
+
+
+def test_pug_two_in_one_place_is_refused(tmp_path: Path) -> None:
+    rows = ["0.png,W,cat,dog,red,blue,left,left", "1.png,W,cat,dog,red,blue,left,right"]
+    with pytest.raises(TableError, match=r"data row 1 \(line 2\): both characters stand at 'left'"):
+        load_dataset(f"folder:{folder(tmp_path, PUG, rows)}")
+
+
+HEADER = "filename,object1_color,object2_color"
+
+
+def test_missing_and_broken_images_are_counted_and_named_or_skipped(tmp_path: Path) -> None:
+    rows = [f"{i}.png,red,blue" if i % 2 else f"{i}.png,blue,red" for i in range(12)] + ["p.jpg,red,red"]
+    place = folder(tmp_path, HEADER, rows)
+    (place / "0.png").unlink()
+    (place / "1.png").write_bytes((place / "1.png").read_bytes()[:40])
+    (place / "2.png").write_text("no image")
+    damaged = bytearray((place / "3.png").read_bytes())
+    damaged[45] ^= 255
+    (place / "3.png").write_bytes(bytes(damaged))
+    for i in (4, 5):
+        (place / f"{i}.png").unlink()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(place / "p.jpg")
+    (place / "p.jpg").write_bytes((place / "p.jpg").read_bytes()[:900])
+    with pytest.raises(
+        StoreError, match=r"7 of 13 images cannot be read: 0.png \(missing\), 1.png \(broken: .* and 2 more"
+    ):
+        load_dataset(f"folder:{place}")
+    with pytest.warns(BindscopeWarning, match="7 of 13 images"):
+        data = load_dataset(f"folder:{place}?skip_broken=yes")
+    assert [i.name for i in data.items.images] == [f"{i}.png" for i in range(6, 12)]
+    assert data.table.values[0].tolist() == [[0], [1]]
+    assert data.table.values[1].tolist() == [[1], [0]]
+
+
+def test_nothing_readable_is_refused_even_when_skipping(tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue"], draw=False)
+    with pytest.raises(StoreError, match=r"no image can be read: a.png \(missing\)"):
+        load_dataset(f"folder:{place}?skip_broken=true")
+
+
+def test_images_without_labels_are_named(tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue", "b.png,blue,red"])
+    image(place / "deep" / "c.png")
+    image(place / ".hidden" / "d.png")
+    with pytest.warns(BindscopeWarning, match=r"1 images have no row in labels.csv and are left out: deep/c.png"):
+        assert len(load_dataset(f"folder:{place}")) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "words"),
+    [
+        (
+            HEADER,
+            ["a.png,red,blue", "./a.png,blue,red"],
+            r"1 images stand in more than one row, e.g. a.png in data row 1",
+        ),
+        (HEADER, ["a.png,red,blue", ",blue,red"], r"data row 2 \(line 3\) has no filename"),
+        ("name,object1_color", ["a.png,red"], "no column filename"),
+        ("filename,color", ["a.png,red"], "no columns object1_<concept>"),
+    ],
+)
+def test_label_tables_that_cannot_be_used(header: str, rows: list[str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=words):
+        load_dataset(f"folder:{folder(tmp_path, header, rows, draw=False)}")
+
+
+def test_places_and_options_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is no directory"):
+        load_dataset(f"folder:{tmp_path / 'none'}")
+    with pytest.raises(StoreError, match=r"has no labels\.csv, which says what each image shows$"):
+        load_dataset(f"folder:{tmp_path}")
+    place = folder(tmp_path, HEADER, ["a.png,red,blue"])
+    with pytest.raises(TableError, match="world= selects rows by their column world_name"):
+        load_dataset(f"folder:{place}?world=Desert")
+    with pytest.raises(UnknownNameError, match="did you mean skip_broken"):
+        load_dataset(f"folder:{place}?skip_brokn=true")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("{", "is damaged"), ('{"schema": 9}', "has schema 9"), ("[]", "is damaged")]
+)
+def test_a_damaged_sidecar_is_named(content: str, words: str, tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue"])
+    (place / "scenes.json").write_text(content)
+    with pytest.raises(StoreError, match=words):
+        load_dataset(f"folder:{place}")
+
+
+def test_sidecar_keeps_order_and_candidates(tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue", "b.png,blue,red"])
+    kept = {
+        "schema": 1,
+        "concepts": [["color", ["red", "blue", "green"]]],
+        "candidates": [0, 1, 2],
+        "slots": ["up", "down"],
+    }
+    (place / "scenes.json").write_text(json.dumps(kept))
+    data = load_dataset(f"folder:{place}")
+    assert data.table.n_objects == 3
+    assert data.table.values[0].tolist() == [[0], [1]]
+    assert data.slots == ("up", "down")
+
+
+def test_thumbnails_and_contact_sheets(tmp_path: Path) -> None:
+    import io
+
+    for i in range(5):
+        image(tmp_path / f"{i}.png", 50 * i)
+    Image.new("RGB", (300, 100), "red").save(tmp_path / "wide.png")
+    assert Image.open(io.BytesIO(thumbnail(tmp_path / "wide.png", 60))).size == (60, 20)
+    assert Image.open(io.BytesIO(thumbnail(tmp_path / "0.png", 60))).size == (8, 8)
+    assert Image.open(io.BytesIO(thumbnail(tmp_path / "0.png", 60, "jpeg"))).format == "JPEG"
+    sheet = Image.open(io.BytesIO(contact_sheet([tmp_path / f"{i}.png" for i in range(5)], columns=3, size=8)))
+    assert sheet.size == (28, 18)
+    assert sheet.getpixel((14, 4)) == (50, 50, 50)
+    assert sheet.getpixel((24, 14)) == (255, 255, 255)
+    with pytest.raises(StoreError, match=r"cannot read the image .*none.png"):
+        thumbnail(tmp_path / "none.png")
+    with pytest.raises(InputError, match="png or jpeg, got 'gif'"):
+        thumbnail(tmp_path / "0.png", 8, "gif")
+    with pytest.raises(InputError, match="at least 1 pixel, got 0"):
+        thumbnail(tmp_path / "0.png", 0)
+    with pytest.raises(InputError, match="needs pictures and at least one column"):
+        contact_sheet([])
