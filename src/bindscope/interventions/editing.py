@@ -95,7 +95,7 @@ class ObjectVectors:
         away = means - self.mean
         if self.inverse is None:
             return away
-        return away - self._design(scenes) @ self.vectors
+        return np.asarray(away - self._design(scenes) @ self.vectors)
 
     def edited(self, cases: Cases, weights: Weights) -> FloatArray:
         """Edited vectors `[c, d]` themselves, one by one."""
