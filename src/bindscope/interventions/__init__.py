@@ -1,6 +1,6 @@
 """Interventions: take a component out of the vectors, or replace an object in them (Sec. 4 of arXiv 2605.31503)."""
 
-from bindscope.interventions.cases import Cases, Untested, object_cases, value_cases
+from bindscope.interventions.cases import Cases, Untested, drawn, object_cases, target_members, value_cases
 from bindscope.interventions.editing import ESTIMATORS, ObjectVectors, Weights, object_vectors, single_vectors
 from bindscope.interventions.leace import Eraser, fit_leace, label_rank, random_eraser
 from bindscope.interventions.ranking import Gallery, Ranks, nearest, rank_edits
@@ -27,6 +27,7 @@ __all__ = [
     "Untested",
     "Weights",
     "corrected_interaction",
+    "drawn",
     "fit_components",
     "fit_leace",
     "label_rank",
@@ -40,5 +41,6 @@ __all__ = [
     "read_by_network",
     "retrieved",
     "single_vectors",
+    "target_members",
     "value_cases",
 ]

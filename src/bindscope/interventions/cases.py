@@ -140,6 +140,24 @@ def _met(table: SceneTable, row: IntArray, slot: IntArray, code: IntArray, conce
     return out
 
 
+def target_members(table: SceneTable, cases: Cases, concept: int | None = None) -> IntArray:
+    """Candidates that the counterfactual scenes show, `[c, m]`: objects, or values of a concept, as `table.members`."""
+    members, _ = table.members(concept)
+    out = members[cases.row].copy()
+    new = cases.new
+    if concept is not None:
+        new = np.searchsorted(table.known_values(concept), table.candidate_values[cases.new, concept])
+    out[np.arange(len(cases)), cases.slot] = new
+    return out
+
+
+def drawn(cases: Cases, most: int, seed: int) -> Cases:
+    """At most `most` of the cases, drawn by seed, in their order."""
+    if len(cases) <= most:
+        return cases
+    return cases.take(np.sort(np.random.default_rng([seed, 97]).choice(len(cases), most, replace=False)))
+
+
 def scene_sums(vectors: Any, table: SceneTable, chosen: IntArray) -> tuple[FloatArray, IntArray]:
     """Mean vector `[s, d]` of the rows of each chosen scene, and their number `[s]`."""
     ids = table.scene_ids

@@ -22,11 +22,14 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import Vectors, checked_vectors, cross_products, gram, object_design, row_mean, solve
 from bindscope.errors import InputError, TableError
 from bindscope.interventions.cases import Cases, scene_sums
+from bindscope.probes import Probe
+from bindscope.recognition import Recognised, recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 
 ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
 _FULL = 1e-6  # a leverage closer to 1 is 1
 _ESTIMABLE = 1e-6
+_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,34 @@ class ObjectVectors:
             out += weights.base[:, None] * rest[back[: len(cases)]]
             out += weights.target[:, None] * rest[back[len(cases) :]]
         return out
+
+    def recognised(self, cases: Cases, weights: Weights, probe: Probe, members: IntArray) -> Recognised:
+        """What a probe reads from the edited vectors: `members` `[c, m]` should be present. O(n d K + c K)."""
+        rows, row = np.unique(cases.row, return_inverse=True)
+        scenes, back = np.unique(np.concatenate([cases.base, cases.target]), return_inverse=True)
+        own, objects = probe.scores(self.source[rows]), self.vectors @ probe.weights
+        uses = bool(weights.base.any() or weights.target.any())
+        rest = self.remainders(scenes) @ probe.weights if uses else None
+        base, target = back[: len(cases)], back[len(cases) :]
+        old, new = self.columns(cases.old, cases.slot), self.columns(cases.new, cases.slot)
+        right, tied = np.zeros(len(cases), dtype=bool), np.zeros(len(cases), dtype=bool)
+        for start in range(0, len(cases), _ROWS):
+            some = slice(start, start + _ROWS)
+            scores = own[row[some]] + weights.new[some, None] * objects[new[some]]
+            scores -= weights.old[some, None] * objects[old[some]]
+            if rest is not None:
+                scores += weights.base[some, None] * rest[base[some]]
+                scores += weights.target[some, None] * rest[target[some]]
+            outcome = recognise(scores, members[some])
+            right[some], tied[some] = outcome.right, outcome.tied
+        return Recognised(right, tied)
+
+    def best_strength(self) -> float:
+        """The one factor on all object vectors that rebuilds the scenes best, <z - mu, y> / <y, y>; 0 where y vanishes."""
+        design = object_design(self.table, self.by_slot)
+        cross = cross_products(design, self.source) - np.outer(np.asarray(design.sum(axis=0)).ravel(), self.mean)
+        square = float((self.vectors * (gram(design) @ self.vectors)).sum())
+        return float((cross * self.vectors).sum()) / square if square > 0 else 0.0
 
     def _known(self, old: IntArray, new: IntArray) -> BoolArray:
         seen = (self.counts[old] > 0) & (self.counts[new] > 0)
