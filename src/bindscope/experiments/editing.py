@@ -208,17 +208,17 @@ class EditingMaker:
         shown = first[some.target]
         chance, everything = concept_chance(self.table)[shown], np.ones(len(some), dtype=bool)
         words = (estimator, target, split)
-        levels: dict[str, Any] = {"chance": float(object_chance(self.table)[shown].mean()), "ceiling": ceiling(self.table, shown)}
+        levels: dict[str, Any] = {
+            "chance": float(object_chance(self.table)[shown].mean()),
+            "ceiling": ceiling(self.table, shown),
+        }
+        joint, mean = np.asarray(concepts.all(axis=1)), concepts.mean(axis=1)
+        by_chance = {"joint": float(chance.prod(axis=1).mean()), "mean": float(chance.mean())}
+        ties = int(outcome.tied.sum())
         return [
-            self.mean(
-                "joint_probing", some, np.asarray(concepts.all(axis=1)), everything, words, chance=float(chance.prod(axis=1).mean())
-            ),
-            self.mean(
-                "concept_recognition", some, concepts.mean(axis=1), everything, words, chance=float(chance.mean())
-            ),
-            self.mean(
-                "object_recognition", some, outcome.right, everything, words, n_ties=int(outcome.tied.sum()), **levels
-            ),
+            self.mean("joint_probing", some, joint, everything, words, chance=by_chance["joint"]),
+            self.mean("concept_recognition", some, mean, everything, words, chance=by_chance["mean"]),
+            self.mean("object_recognition", some, outcome.right, everything, words, n_ties=ties, **levels),
         ]
 
     def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], estimator: str, target: str) -> Record:

@@ -43,11 +43,11 @@ from bindscope.uncertainty import UNKNOWN, Interval, ObjectBootstrap
 
 TRAIN_SHARE = 0.4
 CONTROLS = 20
-CONTROLS_LARGE = 3  # where a table has more rows than LARGE
+CONTROLS_LARGE = 5  # where a table has more rows than LARGE
 RANDOM_DRAWS = 5  # of random subspaces
 STRENGTHS = (0.5, 0.9)
 DOSES = (0.25, 0.5, 0.75)  # of the erased rank
-LARGE = 20_000
+LARGE = 40_000
 RETRIEVED = 2_000
 PARTS: tuple[Part, ...] = ("concepts", "objects", "interaction")
 ERASED: tuple[Level, ...] = ("concepts", "interaction", "objects")
