@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, runs, training
+from bindscope.cli import about, diagnose, labels, runs, tables, training
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": labels.audit,
     "report": runs.report,
     "compare": runs.compare,
+    "tables": tables.tables,
     "train": training.train,
     "sweep": training.sweep,
     "list": about.list_names,

@@ -94,7 +94,9 @@ def findings(every: Results) -> list[str]:
         )
     p = every.first(metric="p_value", target="concepts", estimator="subtract")
     if p is not None and p.value is not None:
-        out.append(f"Permuted components let as little be read with p = {number(p.value)} (concepts).")
+        out.append(
+            f"The component of permuted values is a control: the true one hides the concepts more, p = {number(p.value)}."
+        )
     return out
 
 
@@ -167,8 +169,8 @@ def _separate(every: Results) -> list[Figure]:
     for target, found in apart.items():
         for kind, look, what in (("gain", CONCEPT, "concepts"), ("gain_objects", OBJECT, "objects")):
             if kind in found:
-                inside = Series("fitted on all rows", GREY, "circle", hollow=True)
-                outside = Series("fitted on rows that neither read-out nor test sees", look.color, look.symbol)
+                inside = Series("the same, fitted on all rows", GREY, "circle", hollow=True)
+                outside = Series(f"{what}, fitted on rows that neither read-out nor test sees", look.color, look.symbol)
                 entries = [(outside, found[kind])]
                 if kind in whole.get(target, {}):
                     entries.append((inside, whole[target][kind]))
