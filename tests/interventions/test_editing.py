@@ -85,7 +85,9 @@ def test_cases_are_all_edits_that_a_loop_finds(name: str) -> None:
             if scene is not None:
                 whole.add((row, slot, code, scene))
     cases, untested = value_cases(table, np.arange(len(table)))
-    found = list(zip(*(a.tolist() for a in (cases.row, cases.slot, cases.new, cases.concept, cases.target)), strict=True))
+    found = list(
+        zip(*(a.tolist() for a in (cases.row, cases.slot, cases.new, cases.concept, cases.target)), strict=True)
+    )
     assert len(found) == len(set(found))
     assert set(found) == value
     assert (untested.no_object, untested.no_scene, untested.left_out) == (no_object, no_scene, 0)

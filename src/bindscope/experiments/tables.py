@@ -50,13 +50,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """One of the paper's tables. model, data: of the run; against: the row of the paper that is shown beside it, or why
-    there is none."""
+    """One of the paper's tables. ours: model and data of the run, and whether it lacks the analysis; against: the row of
+    the paper that is shown beside it, or why there is none."""
 
     number: int
     title: str
-    model: str
-    data: str
+    ours: str
     against: str
     lines: tuple[Line, ...]
 
@@ -70,9 +69,10 @@ def tables(run: str | Path) -> list[Table]:
         content = paper()[f"table{number}"]
         row, against = _against(content["rows"], config, number)
         lines = build(results, row)
-        if not len(results.select(analysis=ANALYSIS[number])):
-            against = f"not in this run: run it with --analyses {ANALYSIS[number]}; the paper: {against}"
-        made.append(Table(number, content["title"], str(config["model"]), str(config["data"]), against, tuple(lines)))
+        missing = not len(results.select(analysis=ANALYSIS[number]))
+        lacks = f"; not in this run, add --analyses {ANALYSIS[number]}" if missing else ""
+        ours = f"{config['model']} on {config['data']}{lacks}"
+        made.append(Table(number, content["title"], ours, against, tuple(lines)))
     return made
 
 
@@ -103,7 +103,7 @@ def _against(
     name = f"{row['model']} on {row['data']}"
     if _same_model(str(row["model"]), str(config["model"])):
         return row, name
-    return row, f"{name}, which is not the model of this run ({config['model']}): read the pattern, not the difference"
+    return row, f"{name}, a model that this run does not have ({config['model']}): compare the pattern, not the figures"
 
 
 def _paper_data(data: str, modality: str, number: int) -> str:
@@ -192,7 +192,7 @@ def _text(made: Sequence[Table]) -> str:
         widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         rule = "  ".join("-" * w for w in widths)
-        head = [table.title, f"ours: {table.model} on {table.data}", f"paper: {table.against}", ""]
+        head = [table.title, f"ours: {table.ours}", f"paper: {table.against}", ""]
         blocks.append("\n".join([*head, lines[0], rule, *lines[1:]]))
     return "\n\n".join([*blocks, f"The paper's figures: {paper()['source']}."]) + "\n"
 
@@ -200,14 +200,12 @@ def _text(made: Sequence[Table]) -> str:
 def _csv(made: Sequence[Table]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ("table", "figure", "ours", "ci_low", "ci_high", "paper", "note", "model", "data", "paper_row", "source")
-    )
+    writer.writerow(("table", "figure", "ours", "ci_low", "ci_high", "paper", "note", "run", "paper_row", "source"))
     for table in made:
         for line in table.lines:
             values = (line.ours, line.low, line.high, line.paper)
             numbers = ["" if v is None else repr(v) for v in values]
-            where = (table.model, table.data, table.against, paper()["source"])
+            where = (table.ours, table.against, paper()["source"])
             writer.writerow((table.number, line.figure, *numbers, line.note, *where))
     return out.getvalue()
 
@@ -217,7 +215,7 @@ def _markdown(made: Sequence[Table]) -> str:
     for table in made:
         rows = [HEAD, ("---", "---:", "---", "---:", "---"), *(line.cells() for line in table.lines)]
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        head = f"### {table.title}\n\nOurs: `{table.model}` on `{table.data}`. Paper: {table.against}.\n"
+        head = f"### {table.title}\n\nOurs: {table.ours}. Paper: {table.against}.\n"
         blocks.append(head + "\n" + "\n".join(lines))
     return "\n\n".join([*blocks, f"The paper's figures: {paper()['source']}."]) + "\n"
 
@@ -225,9 +223,7 @@ def _markdown(made: Sequence[Table]) -> str:
 def _latex(made: Sequence[Table]) -> str:
     blocks = []
     for table in made:
-        caption = (
-            f"{table.title}. Ours: {table.model} on {table.data}. Paper: {table.against}. Source: {paper()['source']}."
-        )
+        caption = f"{table.title}. Ours: {table.ours}. Paper: {table.against}. Source: {paper()['source']}."
         rows = [" & ".join(_escaped(cell) for cell in line.cells()) + r" \\" for line in table.lines]
         lines = [
             r"\begin{table}",

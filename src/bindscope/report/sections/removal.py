@@ -223,7 +223,7 @@ def _rank(every: Results, target: str) -> int | None:
 def _doses(every: Results) -> list[Figure]:
     """Share of the variance taken out against what can still be read, one directions-curve and one control."""
     families: list[tuple[Series, list[tuple[Record, Record]]]] = []
-    start = [(r, r) for r in every.headline(metric="concept_recognition", target="none")]
+    start = [(r, r) for r in every.headline(metric="concept_recognition", target="none", estimator="subtract")]
     for name, color, symbol, control in (
         ("most telling directions", BLUE, "circle", None),
         ("random directions", GREY, "square", "random subspace"),
