@@ -12,7 +12,7 @@ from bindscope.report.forest import MOST_ROWS, Style, forest
 from bindscope.report.lines import curves, stack
 from bindscope.report.page import css_color, named, opening_figure, script_json
 from bindscope.report.run import Run
-from bindscope.report.sections import build_sections
+from bindscope.report.sections import build_sections, generic
 from bindscope.report.sections.recognition import story
 from bindscope.results import Record, Results
 from report.synthetic import config, every_record, geometry_records, record
