@@ -20,6 +20,7 @@ from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.threads import one_thread
 
 Vectors = NDArray[np.floating]
+NEGLIGIBLE = 1e-8  # of the variance: what is left below this is rounding
 MAX_COLUMNS = 12_000  # a Gram matrix of 1.1 GiB
 _ROWS = 16_384
 _RANK_TOLERANCE = 1e-9  # eigenvalues of an indicator Gram below this share of the largest are rounding

@@ -160,9 +160,6 @@ def audit_records() -> list[Record]:
 def later_records() -> list[Record]:
     """Analyses that have no section of their own yet."""
     out = [
-        record("removal", "object_recognition", 0.92, 0.03, estimator="subtract", target="concepts", chance=0.0002),
-        record("removal", "cross_entropy_gain", None, target="objects", estimator="leace"),
-        record("editing", "retrieval_top1", 0.884, 0.02, estimator="avg", target="level1"),
         record("codelength", "bits_per_scene", 12345.6, 78.0, estimator="additive"),
         record("crossmodal", "swap_accuracy", 0.512, 0.04, chance=0.5),
         record("alignment", "r2", 0.333, 0.05, target="interaction"),
@@ -176,12 +173,95 @@ def later_records() -> list[Record]:
     return out
 
 
+def removal_records() -> list[Record]:
+    """Table 3, its two fits, LEACE with its control, a dose and a network."""
+    out: list[Record] = []
+    read = {
+        "none": (1.0, 0.97, 2.1, 3.9),
+        "concepts": (0.06, 0.92, 0.001, 3.4),
+        "objects": (0.05, 0.003, -0.001, 0.0),
+        "interaction": (1.0, 0.3, 2.1, 3.0),
+        "permuted_concepts": (0.99, 0.97, 2.0, 3.9),
+        "permuted_objects": (0.97, 0.96, 2.0, 3.8),
+    }
+    for target, (concepts, objects, gain, more) in read.items():
+        for estimator, extra in (("subtract", {}), ("subtract", {"readout": "mlp"}), ("leace", {})):
+            words = {"estimator": estimator, "target": target, "split": "held_out"}
+            out += [
+                record("removal", CONCEPTS, concepts, 0.02, chance=0.03, n_ties=0, extra=extra, **words),
+                record("removal", OBJECTS, objects, 0.02, chance=0.0002, ceiling=0.59, extra=extra, **words),
+                record("removal", "cross_entropy_gain", gain, 0.01, extra=extra, **words),
+                record("removal", "cross_entropy_gain", more, 0.01, extra={"concept": "objects", **extra}, **words),
+            ]
+    words = {"estimator": "subtract", "target": "concepts", "split": "held_out"}
+    out.append(record("removal", "cross_entropy_gain", 0.04, 0.02, extra={"fit": "separate"}, **words))
+    out.append(record("removal", "p_value", 0.0476, **words))
+    words = {"estimator": "leace", "target": "concepts"}
+    out.append(record("removal", "erased_rank", 18.0, **words))
+    for extra, share, concepts in (
+        ({}, 0.9, 0.06),
+        ({"rank": 9}, 0.5, 0.4),
+        ({"rank": 9, "control": "random subspace"}, 0.02, 0.99),
+        ({"rank": 18, "control": "random subspace"}, 0.05, 0.98),
+    ):
+        out.append(record("removal", "share", share, 0.01, split="in_sample", extra=extra, **words))
+        if extra:
+            out.append(record("removal", CONCEPTS, concepts, 0.02, split="held_out", extra=extra, **words))
+    words = {"estimator": "subtract", "target": "interaction", "split": "in_sample"}
+    out.append(record("removal", "share", 0.0108, 0.001, **words))
+    return [*out, record("removal", "share", 0.0106, extra={"correction": "degrees of freedom"}, **words)]
+
+
+def editing_records() -> list[Record]:
+    """All estimators, left out and not, with parts, a dial and the edits that could not be tried."""
+    out: list[Record] = []
+    for place, estimator in enumerate(("avg", "avg+pos", "single", "ols", "ols+pos")):
+        for target in ("value", "object"):
+            for split in ("in_sample", "held_out") if estimator != "single" else ("held_out",):
+                words = {"estimator": estimator, "target": target, "split": split}
+                figure = 0.8 + 0.02 * place
+                out += [
+                    record("editing", "retrieval_top1", figure, 0.01, chance=0.0001, n_ties=1, **words),
+                    record("editing", "joint_probing", 0.999, 0.001, chance=0.001, **words),
+                    record("editing", OBJECTS, figure + 0.05, 0.01, chance=0.0002, ceiling=0.59, **words),
+                    record("editing", "n_cases", 12.0, extra={"outcome": "not testable"}, **words),
+                ]
+                for extra in ({"other": "same"}, {"other": "different"}, {"strength": 0.5}, {"strength": 1.5}):
+                    out.append(record("editing", "retrieval_top1", figure / 2, 0.02, extra=extra, **words))
+                loose = figure + 0.18
+                out.append(record("editing", "retrieval_top1", loose, 0.01, extra={"order": "any"}, **words))
+    for target in ("value", "object"):
+        words = {"target": target, "split": "all"}
+        out.append(record("editing", "n_cases", 352_800.0, **words))
+        out.append(record("editing", "n_cases", 3600.0, extra={"outcome": "no such scene"}, **words))
+    return out
+
+
+def explorer_content() -> dict[str, Any]:
+    """Two scenes with edits, one of whose captions tries to be markup."""
+    shown = {str(i): {"words": f"scene {i}", "text": f"caption {i}"} for i in range(6)}
+    shown["3"]["text"] = "</script><b>caption 3</b>"
+    near = [[3, 0.98], [1, 0.91]]
+    edits = [[0, 2, 3, near], [0, 3, 4, [[4, 0.97], [5, 0.9]]], [1, 2, 5, [[5, 0.99]]]]
+    return {
+        "estimator": "ols+pos",
+        "objects": {str(i): f"object {i}" for i in range(4)},
+        "shown": shown,
+        "scenes": [
+            {"row": 0, "objects": [0, 1], "before": [[0, 1.0], [1, 0.9]], "edits": edits},
+            {"row": 1, "objects": [1, 0], "before": [[1, 1.0]], "edits": edits[:1]},
+        ],
+    }
+
+
 def every_record() -> list[Record]:
     """All of them."""
     return [
         *recognition_records(),
         *geometry_records(),
         *variance_records(),
+        *removal_records(),
+        *editing_records(),
         *later_records(),
         *audit_records(),
     ]
@@ -193,4 +273,6 @@ def write_run(directory: Path, records: Iterable[Record] | None = None, **change
     made: Mapping[str, Any] = config(**changes)
     (directory / "config.json").write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
     Results(every_record() if records is None else records).write(directory)
+    if records is None:
+        (directory / "explorer.json").write_text(json.dumps(explorer_content()), encoding="utf-8")
     return directory

@@ -166,3 +166,29 @@ def test_print_shows_plots_and_hides_the_bar(browser: Any, page: Path) -> None:
     )
     assert seen[:2] == ["none", "rgb(255, 255, 255)"]
     assert seen[2] <= 760
+
+
+def lines_of(browser: Any, name: str) -> list[tuple[str, bool]]:
+    found = browser.find_elements("css selector", f"#{name} li")
+    return [(e.find_element("css selector", "span").text, e.get_attribute("class") == "wanted") for e in found]
+
+
+def test_explorer_shows_neighbours_before_and_after_each_choice(browser: Any, page: Path) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    visit(browser, page)
+    scene, old, new = (Select(browser.find_element("id", f"explore-{name}")) for name in ("scene", "old", "new"))
+    assert [o.text for o in scene.options] == ["caption 0", "caption 1"]
+    assert [o.text for o in old.options] == ["object 0 (object 1)", "object 1 (object 2)"]
+    assert [o.text for o in new.options] == ["object 2", "object 3"]
+    assert lines_of(browser, "explore-before") == [("caption 0", True), ("caption 1", False)]
+    assert lines_of(browser, "explore-after") == [("</script><b>caption 3</b>", True), ("caption 1", False)]
+    new.select_by_visible_text("object 3")
+    assert lines_of(browser, "explore-after") == [("caption 4", True), ("caption 5", False)]
+    old.select_by_index(1)
+    assert [o.text for o in new.options] == ["object 2"]
+    assert lines_of(browser, "explore-after") == [("caption 5", True)]
+    scene.select_by_index(1)
+    assert [o.text for o in old.options] == ["object 1 (object 1)"]
+    assert lines_of(browser, "explore-before") == [("caption 1", True)]
+    assert browser.get_log("browser") == []

@@ -12,7 +12,7 @@ from bindscope.report.forest import MOST_ROWS, Style, forest
 from bindscope.report.lines import curves, stack
 from bindscope.report.page import css_color, named, opening_figure, script_json
 from bindscope.report.run import Run
-from bindscope.report.sections import build_sections
+from bindscope.report.sections import build_sections, generic
 from bindscope.report.sections.recognition import story
 from bindscope.results import Record, Results
 from report.synthetic import config, every_record, geometry_records, record
@@ -153,7 +153,7 @@ def test_labels_wrap_escape_and_end() -> None:
 
 def test_figure_names_are_file_names_of_their_own() -> None:
     records = [record("removal", metric, 0.5) for metric in ("a/b", "A b", "../x", "ä")]
-    names = [figure.name for figure in named(build_sections(run_of(records)), None)[2]]
+    names = [figure.name for figure in named([generic.build(run_of(records), "removal")], None)[2]]
     assert len(set(names)) == len(names) == 4
     assert all(name.replace("-", "").replace("_", "").isalnum() for name in names)
 

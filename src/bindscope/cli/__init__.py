@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, pictures, runs, training
+from bindscope.cli import about, diagnose, labels, pictures, runs, tables, training
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -23,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": pictures.render,
     "report": runs.report,
     "compare": runs.compare,
+    "tables": tables.tables,
     "train": training.train,
     "sweep": training.sweep,
     "list": about.list_names,

@@ -15,13 +15,17 @@ from bindscope.datasets import Dataset, load_dataset
 from bindscope.design import MAX_COLUMNS, object_design
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
 from bindscope.encoders import Encoder, load_encoder
+from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
+from bindscope.experiments import explorer
 from bindscope.experiments.audits import audit_records
 from bindscope.experiments.costs import about, estimate
+from bindscope.experiments.editing import editing_records
 from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
 from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
-from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
+from bindscope.experiments.removing import removal_records
+from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.experiments.samples import write_samples
 from bindscope.experiments.shape import geometry_records, variance_records
 from bindscope.geometry.variance import nested_designs
@@ -30,7 +34,8 @@ from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.threads import one_thread
 
-ANALYSES = ("audit", "recognition", "geometry", "variance")  # all that a diagnosis can run, in this order
+# all that a diagnosis can run, in this order
+ANALYSES = ("audit", "recognition", "geometry", "variance", "removal", "editing")
 DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6
@@ -129,6 +134,8 @@ def diagnose(
     )
     say("writing the run directory")
     _save_embeddings(embeddings, writer.partial)
+    if "editing" in settings.analyses:
+        _save_explorer(embeddings, dataset, seed, writer.partial)
     config = _config(settings, dataset, embeddings, encoder, digest)
     config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
@@ -139,7 +146,7 @@ def analyse(
 ) -> list[Record]:
     """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
     tell = say or (lambda text: None)
-    jobs = _Jobs(embeddings, settings.seed)
+    jobs = _Jobs(embeddings, settings.seed, tell)
     records: list[Record] = []
     for name in (word for word in ANALYSES if word in settings.analyses):
         done = writer.finished(name) if writer else None
@@ -156,9 +163,9 @@ def analyse(
 class _Jobs:
     """The analyses of one set of embeddings; what several of them need is made once, when first needed."""
 
-    def __init__(self, embeddings: Embeddings, seed: int) -> None:
+    def __init__(self, embeddings: Embeddings, seed: int, say: Progress) -> None:
         table = embeddings.table
-        self.whole, self.seed = embeddings, seed
+        self.whole, self.seed, self.say = embeddings, seed, say
         self.main = of_count(embeddings, table.headline_count)
         self._probes: tuple[ProbeSet, BoolArray] | None = None
 
@@ -168,6 +175,8 @@ class _Jobs:
             "recognition": self.recognition,
             "geometry": self.geometry,
             "variance": lambda: variance_records(self.main, self.seed),
+            "removal": lambda: removal_records(self.main, self.seed, self.say),
+            "editing": lambda: editing_records(self.main, self.singles, *self.probes, self.seed, self.say),
         }
         with one_thread():
             return makers[name]()
@@ -189,12 +198,16 @@ class _Jobs:
                 records += other_count_records(of_count(self.whole, int(count)), self.seed)
         return records
 
-    def geometry(self) -> list[Record]:
-        singles = None
+    @property
+    def singles(self) -> tuple[Vectors, SceneTable] | None:
+        """One-object scenes beside those of several objects, if there are any."""
         alone = self.whole.table.rows_with(1)
-        if self.main.table.headline_count != 1 and len(alone):
-            singles = (self.whole.vectors[alone], self.whole.table.take(alone))
-        records = geometry_records(self.main, singles, *self.probes, self.seed)
+        if self.main.table.headline_count == 1 or not len(alone):
+            return None
+        return self.whole.vectors[alone], self.whole.table.take(alone)
+
+    def geometry(self) -> list[Record]:
+        records = geometry_records(self.main, self.singles, *self.probes, self.seed)
         if replicated(self.main.table):
             records += ceiling_records(self.main, self.seed)
         if occluded(self.main.table):
@@ -208,6 +221,13 @@ def of_count(embeddings: Embeddings, count: int) -> Embeddings:
     if len(rows) == len(embeddings.table):
         return embeddings
     return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
+
+
+def _save_explorer(embeddings: Embeddings, dataset: Dataset, seed: int, directory: Path) -> None:
+    count = embeddings.table.headline_count
+    content = explorer.explorer(of_count(embeddings, count), embeddings.table.rows_with(count), dataset, seed)
+    if content is not None:
+        write_text(directory / explorer.FILE, explorer.as_json(content))
 
 
 def _sampled(dataset: Dataset, settings: Settings) -> Dataset:
@@ -232,8 +252,11 @@ def _refuse_hopeless(table: SceneTable) -> None:
 def _refuse_too_wide(table: SceneTable, settings: Settings) -> None:
     """Designs that no least-squares fit here can hold are refused before the vectors are made."""
     main = table.take(table.rows_with(table.headline_count))
+    by_slot = lambda: int(object_design(main, by_slot=True).shape[1])  # noqa: E731
     makers: dict[str, Callable[[], int]] = {
-        "geometry": lambda: int(object_design(main, by_slot=True).shape[1]),
+        "geometry": by_slot,
+        "removal": by_slot,
+        "editing": by_slot,
         "variance": lambda: int(nested_designs(main)[-1].shape[1]),
     }
     for name in settings.analyses:

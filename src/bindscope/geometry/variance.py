@@ -14,6 +14,7 @@ from scipy import linalg, sparse
 
 from bindscope.concepts import IntArray
 from bindscope.design import (
+    NEGLIGIBLE,
     LeastSquares,
     Vectors,
     concept_design,
@@ -32,7 +33,6 @@ from bindscope.uncertainty import permuted_scenes
 
 STEPS = ("concepts", "slot", "interaction", "cross_object")
 NULL_COMPONENTS = 64
-NEGLIGIBLE = 1e-8  # of the variance: what is left below this is rounding
 _ROWS = 16_384
 
 

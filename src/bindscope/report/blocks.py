@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,15 @@ class Picture:
     kind: str = "picture"
 
 
-Block = Table | Note | Gallery | Figure | Picture
+@dataclass(frozen=True)
+class Explorer:
+    """Scenes, edits and their neighbours, for the reader to choose from; the data go into the page as they are."""
+
+    content: Mapping[str, Any]
+    kind: str = "explorer"
+
+
+Block = Table | Note | Gallery | Explorer | Figure | Picture
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,13 @@ def render(run: Run, verdict: Verdict) -> tuple[str, list[Figure]]:
         short=SHORT,
         bibtex=BIBTEX % (run.config["bindscope"] or "0"),
         figures=figures,
+        explorer=run.explorer if run.results.first(analysis="editing") is not None else None,
     )
     return page, figures
 
 
-def fill(template: str, figures: Sequence[Figure], **values: Any) -> str:
-    """A template with the style, the scripts and the figures put in."""
+def fill(template: str, figures: Sequence[Figure], *, explorer: Mapping[str, Any] | None = None, **values: Any) -> str:
+    """A template with the style, the scripts, the figures and the explorer's data put in."""
     from plotly.offline import get_plotlyjs
 
     drawn = {figure.name: {"data": figure.data, "layout": figure.layout} for figure in figures}
@@ -97,6 +98,7 @@ def fill(template: str, figures: Sequence[Figure], **values: Any) -> str:
             script=package_text("report.js"),
             plotly=get_plotlyjs() if figures else "",
             figures_json=script_json(drawn),
+            explorer_json=script_json(explorer) if explorer else "",
             dark_json=script_json(DARK),
             palette=[(f"--hue-{i}", light, dark) for i, (light, dark) in enumerate(DARK.items())],
         )

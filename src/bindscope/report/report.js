@@ -57,5 +57,53 @@
   system.addEventListener("change", theme);
   window.addEventListener("beforeprint", () => { printing = true; drawAll(); });
   window.addEventListener("afterprint", () => { printing = false; drawAll(); });
+
+  const explore = () => {
+    const box = document.getElementById("explore");
+    const source = document.getElementById("explorer");
+    if (!box || !source) return;
+    const content = JSON.parse(source.textContent);
+    const [scene, old, fresh] = ["scene", "old", "new"].map((name) => document.getElementById("explore-" + name));
+    const words = (row) => content.shown[row].text || content.shown[row].words;
+    const fill = (select, entries) =>
+      select.replaceChildren(...entries.map(([value, text]) => Object.assign(document.createElement("option"), { value, textContent: text })));
+
+    const item = ([row, cosine], wanted) => {
+      const line = document.createElement("li");
+      const shown = content.shown[row];
+      if (row === wanted) line.className = "wanted";
+      if (shown.image) line.append(Object.assign(document.createElement("img"), { src: shown.image, alt: "" }));
+      line.append(Object.assign(document.createElement("span"), { textContent: words(row) }));
+      line.append(Object.assign(document.createElement("span"), { className: "cosine", textContent: cosine.toFixed(3) }));
+      return line;
+    };
+
+    const chosen = () => content.scenes[Number(scene.value)];
+    const edit = () => chosen().edits.find(([slot, code]) => slot === Number(old.value) && code === Number(fresh.value));
+    const show = () => {
+      const found = edit();
+      document.getElementById("explore-before").replaceChildren(...chosen().before.map((near) => item(near, chosen().row)));
+      document.getElementById("explore-after").replaceChildren(...(found ? found[3].map((near) => item(near, found[2])) : []));
+    };
+    const offerNew = () => {
+      const codes = chosen().edits.filter(([slot]) => slot === Number(old.value)).map(([, code]) => code);
+      const kept = Number(fresh.value);
+      fill(fresh, codes.map((code) => [code, content.objects[code]]));
+      if (codes.includes(kept)) fresh.value = String(kept);
+      show();
+    };
+    const offerOld = () => {
+      const slots = [...new Set(chosen().edits.map(([slot]) => slot))];
+      fill(old, slots.map((slot) => [slot, `${content.objects[chosen().objects[slot]]} (object ${slot + 1})`]));
+      offerNew();
+    };
+    fill(scene, content.scenes.map((one, i) => [i, words(one.row)]));
+    scene.addEventListener("change", offerOld);
+    old.addEventListener("change", offerNew);
+    fresh.addEventListener("change", show);
+    offerOld();
+  };
+
+  explore();
   theme();
 })();

@@ -1,7 +1,8 @@
-"""A run directory as the report reads it: config.json and results.parquet, nothing else."""
+"""A run directory as the report reads it: config.json, results.parquet, and explorer.json where there is one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ KINDS: Mapping[str, tuple[type, str]] = {
     "examples": (list, "a list"),
 }
 REQUIRED = ("model", "data")
+EXPLORER = "explorer.json"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Run:
     config: Mapping[str, Any]
     results: Results
     samples: bytes = b""  # a contact sheet (JPEG) of pictures that the run saw
+    explorer: Mapping[str, Any] | None = None
 
     @property
     def model(self) -> str:
@@ -84,7 +87,7 @@ def read_run(directory: Path) -> Run:
             raise _damaged(directory, f"{name!r} must be {words}, got {config.get(name)!r:.60}")
     if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
         raise _damaged(directory, "'space' must list concepts, each with a name and values")
-    return Run(config, read_results(directory), _samples(directory, config))
+    return Run(config, read_results(directory), _samples(directory, config), _explorer(directory))
 
 
 def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:
@@ -94,6 +97,20 @@ def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:
         return b""
     file = directory / Path(str(named.get("file", ""))).name
     return file.read_bytes() if file.is_file() else b""
+
+
+def _explorer(directory: Path) -> Mapping[str, Any] | None:
+    """Content of explorer.json, None where the run has none."""
+    file = directory / EXPLORER
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {file}: {error}; make the run again with `bindscope diagnose`") from error
+    if not isinstance(content, dict) or not {"objects", "scenes", "shown"} <= set(content):
+        raise StoreError(f"{file} is no explorer file; make the run again with `bindscope diagnose`")
+    return content
 
 
 def _damaged(directory: Path, what: str) -> StoreError:

@@ -36,6 +36,9 @@ METRICS = {
     "p_value": "p-value",
     "noise_ceiling": "Noise ceiling",
     "cross_entropy_gain": "Cross-entropy gain",
+    "erased_rank": "Dimensions erased",
+    "retrieval_rank": "Rank of the wanted scene",
+    "n_cases": "Edits",
     "swap_accuracy": "Swap accuracy",
     "bits_per_scene": "Bits per scene",
     "coverage_threshold": "Coverage threshold",
@@ -88,6 +91,15 @@ VARIANTS = {
     "columns": "{} columns",
     "protocol": "protocol of the {}",
     "concept": "concept {}",
+    "fit": "fit: {}",
+    "readout": "read by {}",
+    "strength": "strength {}",
+    "rank": "{} dimensions",
+    "control": "control: {}",
+    "outcome": "{}",
+    "other": "another object with the {} value",
+    "order": "objects in {} order",
+    "minus": "minus {}",
     "additive_ties_wrong": "an additive scorer, ties wrong: {}",
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
@@ -98,7 +110,16 @@ BOUNDED = frozenset(
 )
 COUNTS = frozenset(
     {"n_scenes", "n_objects", "cells_present", "cells_missing", "design_rank", "closed_scenes", "scenes_needed"}
-    | {"ambiguous_scenes", "unshared_scenes", "test_scenes", "n_distinct_scenes", "n_bags", "n_values"}
+    | {
+        "n_cases",
+        "erased_rank",
+        "ambiguous_scenes",
+        "unshared_scenes",
+        "test_scenes",
+        "n_distinct_scenes",
+        "n_bags",
+        "n_values",
+    }
 )
 
 

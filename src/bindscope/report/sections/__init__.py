@@ -6,13 +6,26 @@ from collections.abc import Callable
 
 from bindscope.report.blocks import Section
 from bindscope.report.run import Run
-from bindscope.report.sections import audit, generic, geometry, pictures, provenance, recognition, sensitivity, variance
+from bindscope.report.sections import (
+    audit,
+    editing,
+    generic,
+    geometry,
+    pictures,
+    provenance,
+    recognition,
+    removal,
+    sensitivity,
+    variance,
+)
 from bindscope.results import ANALYSES
 
 BUILDERS: dict[str, Callable[[Run], Section]] = {
     "recognition": recognition.build,
     "geometry": geometry.build,
     "variance": variance.build,
+    "removal": removal.build,
+    "editing": editing.build,
     "audit": audit.build,
 }
 
