@@ -159,7 +159,7 @@ def report(rows: Sequence[dict[str, str]], command: str) -> str:
             "",
             "## Sensitivity to the LayerNorm gain",
             "",
-            *table(curve, [*first, "probing concepts avg", "probing joint avg"]),
+            *table(curve, [*first, "probing objects avg", "probe objects, real vectors"]),
             "",
             "## The paper's row, and what cannot be had here",
             "",
