@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, pictures, runs, tables, training
+from bindscope.cli import about, complexity, diagnose, labels, pictures, runs, tables, training
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose.diagnose,
     "demo": diagnose.demo,
     "embed": diagnose.embed,
+    "complexity": complexity.complexity,
     "audit": labels.audit,
     "render": pictures.render,
     "report": runs.report,

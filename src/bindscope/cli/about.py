@@ -24,7 +24,8 @@ ABOUT = {
 
 
 def list_names(as_json: Json = False) -> None:
-    """Names of models, data and its options, analyses."""
+    """Names of models, data and its options, analyses, learners."""
+    from bindscope.complexity import approximator_names
     from bindscope.datasets import dataset_names, dataset_options
     from bindscope.encoders import encoder_names
     from bindscope.experiments.diagnose import ANALYSES
@@ -34,6 +35,7 @@ def list_names(as_json: Json = False) -> None:
         "data": dataset_names(),
         "options of text data": dataset_options(),
         "analyses": {name: ABOUT.get(name, "") for name in ANALYSES},
+        "learners": approximator_names(),
     }
     if as_json:
         print_json(groups)

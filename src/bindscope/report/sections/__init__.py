@@ -8,6 +8,7 @@ from bindscope.report.blocks import Section
 from bindscope.report.run import Run
 from bindscope.report.sections import (
     audit,
+    complexity,
     editing,
     generic,
     geometry,
@@ -26,6 +27,7 @@ BUILDERS: dict[str, Callable[[Run], Section]] = {
     "variance": variance.build,
     "removal": removal.build,
     "editing": editing.build,
+    "complexity": complexity.build,
     "audit": audit.build,
 }
 

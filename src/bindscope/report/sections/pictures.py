@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bindscope.report.blocks import COLUMNS, Block, Gallery, Note, Picture, Section, record_table
 from bindscope.report.figures import BLUE, GREEN, INK, ORANGE, Figure, Series, series_of
 from bindscope.report.forest import Row, Style, forest
-from bindscope.report.lines import curves
+from bindscope.report.lines import Along, curves
 from bindscope.report.run import Run
 from bindscope.report.words import metric_name, plain
 from bindscope.results import Record
@@ -76,7 +76,7 @@ def _by_share(metric: str, found: Sequence[Record]) -> list[Figure]:
     families = [(look, [r for r in records if _family(r) == name]) for name, look in looks.items()]
     title = f"{metric_name(metric)} by visible share"
     x_title = "Visible share of the most hidden object"
-    return [curves(f"occlusion_{metric}", title, families, metric_name(metric), place=_visible, x_title=x_title)]
+    return [curves(f"occlusion_{metric}", title, families, metric_name(metric), along=Along(x_title, _visible))]
 
 
 def _visible(record: Record) -> float | None:
