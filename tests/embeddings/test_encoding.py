@@ -199,7 +199,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match=r"cannot make the cache .*choose another cache with BINDSCOPE_CACHE"):
         embed(Counting(), load_dataset(DATA), cache=tmp_path / "file")
-    monkeypatch.setattr(caching, "_user_cache", lambda: tmp_path / "file")  # nobody asked for the user's own one
+    monkeypatch.setattr(caching, "user_cache", lambda: tmp_path / "file")  # nobody asked for the user's own one
     with pytest.warns(BindscopeWarning, match=r"going on without a cache") as caught:
         found = embed(Counting(), load_dataset(DATA), cache=tmp_path / "file" / "bindscope")
     assert len(caught) == 1
