@@ -86,16 +86,17 @@ def _ridge(
 
 def load_additive(rest: str, tune: bool) -> Approximator:
     """`additive?slots=shared`."""
-    return Additive(_options(rest, "additive", {"slots": SLOTS})["slots"])
+    return Additive(read(rest, "additive", {"slots": SLOTS})["slots"])
 
 
 def load_ridge(rest: str, tune: bool) -> Approximator:
     """`ridge?penalty=0.1` (else validation objects choose)."""
-    found = _options(rest, "ridge", {"slots": SLOTS, "penalty": Option(None, float, 0.0)})
+    found = read(rest, "ridge", {"slots": SLOTS, "penalty": Option(None, float, 0.0)})
     return Ridge(PENALTIES if found["penalty"] is None else (found["penalty"],), found["slots"])
 
 
-def _options(rest: str, owner: str, known: dict[str, Option]) -> dict[str, Any]:
+def read(rest: str, owner: str, known: dict[str, Option]) -> dict[str, Any]:
+    """Options `?key=value&key=value` of a learner that takes no argument before them."""
     if rest and not rest.startswith("?"):
         raise InputError(f"{owner} takes no argument, got {rest!r}; options look like {owner}?key=value")
     return read_options(rest.removeprefix("?"), known, owner)
