@@ -21,7 +21,7 @@ from bindscope.scenes import FloatArray
 
 EXACT = 1e-11  # share of the targets' variance left: a fit without error
 _RANK_TOLERANCE = 1e-10
-_KEEP_EVERY = 50  # sweeps after which the worse half of the restarts is dropped
+_KEEP_EVERY = 50  # sweeps (or a sixth of all, if these are fewer) after which the worse half of the restarts is dropped
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +101,17 @@ class Product:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to try. tolerance: relative decrease of the objective in a sweep that counts as none."""
+    """How long to try.
+
+    tolerance: relative decrease of the objective in a sweep that counts as none. variance: share of what the marginals
+    leave whose principal components are fitted. rows: most scenes on which factors are searched.
+    """
 
     restarts: int = 16
     sweeps: int = 600
     tolerance: float = 1e-6
-    variance: float = 1.0  # share of the remaining variance whose principal components are fitted
+    variance: float = 1.0
+    rows: int = 4000
 
 
 def fit_product(
@@ -175,11 +180,14 @@ class _Search:
         self.penalty = max(ridge, 1e-12) * np.eye(self.rank)
         self.weighted = [one * cells.weights for one in cells.indicators]
         self.sizes = [np.maximum(one.sum(axis=1), 1e-300) for one in self.weighted]
-        self.output = self.left = self.objective = np.zeros(0)
+        self.output: FloatArray = np.zeros(0)
+        self.left: FloatArray = np.zeros(0)
+        self.objective: FloatArray = np.zeros(0)
 
     def run(self, effort: Effort) -> Product:
         """Sweep until the best restart stands still; the worse half of the restarts is dropped now and then."""
         last, still = np.inf, 0
+        drop = min(_KEEP_EVERY, max(1, effort.sweeps // 6))
         for sweep in range(1, effort.sweeps + 1):
             self.solve_output()
             best = float(self.objective.min())
@@ -187,7 +195,7 @@ class _Search:
             if still >= 3 or float(self.left.min()) <= EXACT:
                 return self.best(sweep, True)
             last = best
-            if sweep % _KEEP_EVERY == 0 and len(self.objective) > 1:
+            if sweep % drop == 0 and len(self.objective) > 1:
                 self.keep(np.argsort(self.objective, kind="stable")[: (len(self.objective) + 1) // 2])
             self.solve_factors()
         self.solve_output()
@@ -199,7 +207,7 @@ class _Search:
         own = product - self.cells.fitted(product)
         turned = np.swapaxes(own * self.cells.weights[:, None], 1, 2)
         second, right = turned @ own, turned @ self.target
-        self.output = np.linalg.solve(second + self.penalty, right)
+        self.output = np.asarray(np.linalg.solve(second + self.penalty, right), dtype=np.float64)
         explained = 2 * (self.output * right).sum((1, 2)) - ((second @ self.output) * self.output).sum((1, 2))
         self.left = np.maximum(1.0 - explained / self.total, 0.0)
         if self.cells.complete:

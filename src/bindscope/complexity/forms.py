@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from bindscope.complexity.additive import SLOTS, Slots, additive_features, read
-from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, total_squares
+from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, training_split
 from bindscope.complexity.cp import EXACT, Effort, Product
 from bindscope.complexity.parts import (
     ObjectParts,
@@ -32,16 +32,27 @@ from bindscope.design import row_mean, squared_errors
 from bindscope.scenes import FloatArray, SceneTable
 
 Kind = Literal["per-object", "global"]
-RANKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-PATH = (0.1, 0.01, 1e-4, 1e-6)  # ridges from random starts downwards, each from the fit before it
-STRONG = 1.0  # tried from the first fit upwards
-PATIENCE = 2  # ranks in a row that may be worse on validation objects before the search ends
-SLACK = 0.01  # share of the validation error within which the smaller rank is taken
-EFFORTS: dict[Kind, tuple[Effort, Effort]] = {
-    "per-object": (Effort(12, 300), Effort(32, 1500, 1e-7)),
-    "global": (Effort(3, 60, 1e-4, 0.95), Effort(8, 200, 1e-5, 0.99)),
-}  # while choosing, and for the last fit
-FOLDS: dict[Kind, int] = {"per-object": 2, "global": 1}
+RANKS: dict[Kind, tuple[int, ...]] = {"per-object": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32), "global": (1, 2, 3, 4, 6, 8)}
+PATHS: dict[Kind, tuple[float, ...]] = {"per-object": (0.1, 0.01, 1e-4, 1e-6), "global": (0.1, 1e-3, 1e-6)}
+STRONG = 1.0  # ridge tried from the first fit of a path upwards; the path goes downwards, each from the one before
+PATIENCE = 3  # ranks in a row without gain on validation objects after which the search ends
+SLACK = 0.01  # share of the validation error that is no gain, and within which the smaller rank is taken
+HELD_OUT, MOST_FOLDS = (
+    8,
+    {"per-object": 4, "global": 2},
+)  # validation objects that are wanted in all, and folds that may be made for that
+
+
+def effort_of(kind: Kind, rows: int, final: bool) -> Effort:
+    """How long to try while choosing and for the last fit; longer where there are few scenes."""
+    if kind == "per-object":
+        return Effort(32, 1500, 1e-7) if final else Effort(8, 200)
+    most = 3000 if final else 1500
+    used = min(rows, most)
+    restarts, sweeps = min(max(4000 // used, 2), 8), min(max(90_000 // used, 60), 300)
+    if final:
+        return Effort(2 * restarts, 2 * sweeps, 3e-5, 0.98 if used > 1000 else 1.0, most)
+    return Effort(restarts, sweeps, 1e-4, 0.95 if used > 1000 else 1.0, most)
 
 
 class Form(Approximator):
@@ -53,18 +64,18 @@ class Form(Approximator):
         slots: Slots = "own",
         rank: int | None = None,
         ridge: float | None = None,
-        ranks: Sequence[int] = RANKS,
+        ranks: Sequence[int] | None = None,
     ) -> None:
         self.name, self.kind, self.slots, self.ridge = kind, kind, slots, ridge
-        self.ranks = tuple(ranks) if rank is None else (rank,)
+        self.ranks = (rank,) if rank is not None else tuple(RANKS[kind] if ranks is None else ranks)
         self.may_be_additive = rank is None
 
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
         """Choose rank and ridge on validation objects, then fit all rows."""
         choice = self._chosen(table, vectors, seed)
         centred = _Centred.of(vectors)
-        parts = self._parts(table, centred.rows, seed)
-        effort = EFFORTS[self.kind][1]
+        effort = effort_of(self.kind, len(table), True)
+        parts = self._parts(table, centred.rows, seed, effort)
         product = parts.polished(self._best(parts, choice, seed, effort), choice.ridge)
         weights = self._weights(table, centred.rows, product, choice.ridge * parts.weight)
         factors, mean = product.factors, centred.mean
@@ -79,10 +90,10 @@ class Form(Approximator):
         }
         return Solution(lambda other: self._features(other, factors) @ weights + mean, product.converged, notes)
 
-    def _parts(self, table: SceneTable, centred: FloatArray, seed: int) -> Parts:
+    def _parts(self, table: SceneTable, centred: FloatArray, seed: int, effort: Effort) -> Parts:
         if self.kind == "per-object":
             return ObjectParts(table, centred, self.slots)
-        return SceneParts(table, centred, self.slots, seed)
+        return SceneParts(table, centred, self.slots, seed, effort.rows)
 
     def _features(self, table: SceneTable, factors: Sequence[FloatArray]) -> FloatArray:
         product = per_object_features if self.kind == "per-object" else global_features
@@ -108,7 +119,8 @@ class Form(Approximator):
         self, parts: Parts, rank: int, seed: int, effort: Effort, last: float | None = None
     ) -> Iterator[tuple[float, Product]]:
         """Fits at each ridge that is asked for: random starts at the first, from there upwards and downwards."""
-        ridges = [ridge for ridge in PATH if last is None or ridge >= last] or [PATH[0]]
+        path = PATHS[self.kind]
+        ridges = [ridge for ridge in path if last is None or ridge >= last] or [path[0]]
         first = parts.fit(rank, ridges[0], seed, effort, None)
         yield ridges[0], first
         product = first
@@ -121,10 +133,12 @@ class Form(Approximator):
     def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> _Choice:
         if len(self.ranks) == 1 and (self.ridge is not None or not self.ranks[0]):
             return _Choice(self.ranks[0], self.ridge or 0.0)
-        folds = [_Fold.of(self, table, vectors, seed + 101 * fold) for fold in range(FOLDS[self.kind])]
+        folds = [
+            _Fold.of(self, table, vectors, seed + 101 * fold) for fold in range(_folds(table, MOST_FOLDS[self.kind]))
+        ]
         usable = [fold for fold in folds if fold is not None]
         if not usable:
-            return _Choice(self.ranks[0] if not self.may_be_additive else 0, self.ridge or PATH[0])
+            return _Choice(self.ranks[0] if not self.may_be_additive else 0, self.ridge or PATHS[self.kind][0])
         return _search(self, usable, seed)
 
 
@@ -155,8 +169,9 @@ class _Fold:
         self, form: Form, fit: SceneTable, centred: FloatArray, judge: SceneTable, theirs: FloatArray, seed: int
     ) -> None:
         self.form, self.table, self.centred, self.judge, self.theirs = form, fit, centred, judge, theirs
-        self.parts = form._parts(fit, centred, seed)
-        self.total = total_squares(theirs, row_mean(theirs))
+        self.effort = effort_of(form.kind, len(fit), False)
+        self.parts = form._parts(fit, centred, seed, self.effort)
+        self.total = float(np.square(theirs).sum())  # about the mean of the rows that fit: one row may judge
 
     @classmethod
     def of(cls, form: Form, table: SceneTable, vectors: Vectors, seed: int) -> _Fold | None:
@@ -176,16 +191,22 @@ class _Fold:
         return max(-1.0, 1.0 - float(squared_errors(self.theirs, predicted).sum()) / self.total)
 
 
+def _folds(table: SceneTable, most: int) -> int:
+    """Repeated choices of validation objects, so that enough of them judge."""
+    each = max(1, round(0.1 * int(training_split(table).train.sum())))
+    return min(-(-HELD_OUT // each), most)
+
+
 def _search(form: Form, folds: Sequence[_Fold], seed: int) -> _Choice:
     """Ranks upwards until validation objects say no; the smallest rank whose error is near the best."""
-    effort, found = EFFORTS[form.kind][0], []
+    found: list[tuple[int, float, float]] = []
     highest = min(fold.parts.freedom for fold in folds)
     ranks = [rank for rank in form.ranks if rank <= max(highest, 1) or not form.may_be_additive]
-    best, worse = -np.inf, 0
+    best, worse = -2.0, 0
     for rank in ([0] if form.may_be_additive else []) + ranks:
-        r2, ridge, left = _judged(form, folds, rank, seed, effort)
+        r2, ridge, left = _judged(form, folds, rank, seed)
         found.append((rank, ridge, r2))
-        worse = 0 if r2 > best else worse + 1
+        worse = 0 if r2 > best + SLACK * (1.0 - best) else worse + 1
         best = max(best, r2)
         if worse >= PATIENCE or left <= 10 * EXACT:
             break
@@ -194,12 +215,12 @@ def _search(form: Form, folds: Sequence[_Fold], seed: int) -> _Choice:
     return _Choice(rank, ridge, tuple((rank, r2) for rank, _, r2 in found))
 
 
-def _judged(form: Form, folds: Sequence[_Fold], rank: int, seed: int, effort: Effort) -> tuple[float, float, float]:
+def _judged(form: Form, folds: Sequence[_Fold], rank: int, seed: int) -> tuple[float, float, float]:
     """Best mean validation R^2 over ridges, that ridge, and the smallest share that was left of the product term."""
     scores: dict[float, list[float]] = {}
     left = 1.0
     for fold in folds:
-        for ridge, product in form._path(fold.parts, rank, seed, effort, form.ridge if rank else 0.1):
+        for ridge, product in form._path(fold.parts, rank, seed, fold.effort, form.ridge if rank else 0.1):
             if form.ridge is None or ridge == form.ridge:
                 scores.setdefault(ridge, []).append(fold.r2(product, ridge))
             left = min(left, product.left)

@@ -22,7 +22,6 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import cross_products, gram, object_design, solve
 from bindscope.scenes import FloatArray, SceneTable
 
-MAX_ROWS = 20_000  # scenes on which a global product is searched
 _ROUNDS, _SWEEPS, _TOLERANCE = 40, 5, 1e-4
 
 
@@ -114,13 +113,13 @@ class ObjectParts:
 
 
 class SceneParts:
-    """The scenes of a table as cells; one mode for each concept in each slot."""
+    """Scenes of a table (at most so many, drawn by seed) as cells; one mode for each concept in each slot."""
 
-    def __init__(self, table: SceneTable, vectors: FloatArray, slots: Slots, seed: int) -> None:
+    def __init__(self, table: SceneTable, vectors: FloatArray, slots: Slots, seed: int, most: int) -> None:
         self.slots = slots
         rows = np.arange(len(table))
-        if len(table) > MAX_ROWS:
-            rows = np.sort(np.random.default_rng([seed, 59]).choice(len(table), MAX_ROWS, replace=False))
+        if len(table) > most:
+            rows = np.sort(np.random.default_rng([seed, 59]).choice(len(table), most, replace=False))
         sizes = table.space.sizes * table.n_slots
         self.cells = Cells(scene_codes(table)[rows], sizes, np.ones(len(rows)))
         self.target, self.n_concepts = vectors[rows], table.space.n_concepts
