@@ -40,7 +40,7 @@ SLACK = 0.01  # share of the validation error that is no gain, and within which 
 HELD_OUT, MOST_FOLDS = (
     8,
     {"per-object": 4, "global": 2},
-)  # validation objects that are wanted in all, and folds that may be made for that
+)  # validation objects wanted in all, and folds
 
 
 def effort_of(kind: Kind, rows: int, final: bool) -> Effort:
