@@ -180,5 +180,6 @@ def _likelihood(y: FloatArray, curve: FloatArray, out: BoolArray, free: int, flo
 
 
 def _none(why: str, fit: _Fits | None = None, gain: float | None = None) -> Threshold:
-    ends = (None, None) if fit is None else (float(fit.low[0]), float(fit.high[0]))
-    return Threshold(None, UNKNOWN, None, UNKNOWN, *ends, gain, why)
+    low = None if fit is None else float(fit.low[0])
+    high = None if fit is None else float(fit.high[0])
+    return Threshold(None, UNKNOWN, None, UNKNOWN, low, high, gain, why)
