@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, diagnose, labels, runs
+from bindscope.cli import about, complexity, diagnose, labels, runs
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose.diagnose,
     "demo": diagnose.demo,
     "embed": diagnose.embed,
+    "complexity": complexity.complexity,
     "audit": labels.audit,
     "report": runs.report,
     "compare": runs.compare,

@@ -11,12 +11,18 @@ CHECK_FAILED = 1
 
 
 def list_names(as_json: Json = False) -> None:
-    """Names of models, data, analyses."""
+    """Names of models, data, analyses, learners."""
+    from bindscope.complexity import approximator_names
     from bindscope.datasets import dataset_names
     from bindscope.encoders import encoder_names
     from bindscope.experiments.diagnose import ANALYSES
 
-    groups = {"models": encoder_names(), "data": dataset_names(), "analyses": dict.fromkeys(ANALYSES, "")}
+    groups = {
+        "models": encoder_names(),
+        "data": dataset_names(),
+        "analyses": dict.fromkeys(ANALYSES, ""),
+        "learners": approximator_names(),
+    }
     if as_json:
         print_json(groups)
         return

@@ -187,6 +187,7 @@ def penalise(second: FloatArray, rank: int, penalty: float) -> None:
 
 def solve_regular(second: FloatArray, right: FloatArray) -> FloatArray:
     """Smallest-norm solution of normal equations whose features may have very different sizes."""
-    size = np.sqrt(np.maximum(np.diag(second), 1e-300))
+    size = np.sqrt(np.diag(second))
+    size[size <= 1e-12 * size.max(initial=0.0)] = 1.0  # a value that no row shows
     inverse = linalg.pinvh(second / np.outer(size, size), rtol=1e-10)
     return np.asarray(inverse @ (right / size[:, None]) / size[:, None])

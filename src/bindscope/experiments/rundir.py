@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bindscope.errors import StoreError
-from bindscope.results import Record, Results
+from bindscope.results import Record, Results, read_results
 
 SCHEMA_VERSION = 1
 PARTIAL = ".partial"
@@ -150,3 +150,29 @@ def _replace_directory(new: Path, place: Path) -> None:
         os.replace(place, old)
     os.replace(new, place)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def replace_records(directory: Path, analyses: Sequence[str], records: Results) -> Results:
+    """Put records into a run's results in place of all that it has of these analyses; the rest keeps its order.
+
+    The three files are written aside and renamed, so a killed run leaves the old ones whole. Gives all records.
+    """
+    kept = read_results(directory).select(lambda record: record.analysis not in analyses)
+    every = kept + records
+    aside = directory / f".results-{os.getpid()}"
+    try:
+        aside.mkdir(exist_ok=True)
+        every.write(aside)
+        for file in sorted(aside.iterdir()):
+            os.replace(file, directory / file.name)
+    except OSError as error:
+        raise StoreError(f"cannot write results to {directory}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return every
+
+
+def amend_config(directory: Path, key: str, value: Any) -> None:
+    """Set one key of a run's config.json, written whole."""
+    config = {**read_config(directory), key: value}
+    write_text(directory / "config.json", json.dumps(config, indent=1, ensure_ascii=False, sort_keys=True) + "\n")

@@ -1,0 +1,146 @@
+"""What the coverage curves say, in words, from records alone; only where the intervals carry it.
+
+Read on closed scenes of held-out objects, at coverages where the additive fit is identified and enough is held out. A
+learner that did not fit its own training scenes, or does not recognise their objects, supports no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bindscope.results import Record, Results
+
+FEWEST_OBJECTS, FEWEST_SCENES = 4, 20  # held-out objects and closed scenes that a cell must have
+HIGH = 0.9  # of what the probes read from the real training scenes' objects: the learner knows its training scenes
+EXACT = 0.99
+
+
+def readable(results: Results, coverage: float | None) -> bool:
+    """Whether a coverage counts: identified on every split, and enough held out."""
+    figures = {
+        metric: results.first(analysis="complexity", metric=metric, coverage=coverage, estimator=None)
+        for metric in ("identified", "held_out_objects", "closed_scenes")
+    }
+    values = {metric: record.value if record is not None else None for metric, record in figures.items()}
+    return (
+        (values["identified"] or 0.0) >= 1.0
+        and (values["held_out_objects"] or 0.0) >= FEWEST_OBJECTS
+        and (values["closed_scenes"] or 0.0) >= FEWEST_SCENES
+    )
+
+
+def supports(results: Results, learner: str, coverage: float | None) -> bool:
+    """Whether a learner fitted its training scenes on every split, and recognises the objects in them."""
+    words = {"analysis": "complexity", "estimator": learner, "coverage": coverage, "split": "train"}
+    fits = results.first(metric="fits_training", **words)
+    objects = results.first(metric="object_recognition", target="unshared", **words)
+    return bool(fits and (fits.value or 0.0) >= 1.0 and objects and (objects.value or 0.0) >= HIGH)
+
+
+def complexity_sentences(results: Results) -> list[str]:
+    """The verdict on complexity, one to four sentences; empty where there are no curves."""
+    curves = results.headline(analysis="complexity", metric="object_recognition", target="closed", split="test")
+    learners = [name for name in dict.fromkeys(r.estimator for r in curves) if name and name != "real"]
+    if not learners:
+        return []
+    coverages = [c for c in sorted({r.coverage for r in curves if r.coverage is not None}) if readable(results, c)]
+    if not coverages:
+        return [
+            "No coverage leaves enough identified, held-out objects and closed scenes, so the curves support no verdict."
+        ]
+    sentences = _exact(results, learners, coverages)
+    sentences += _objects(results, [r for r in curves if r.coverage in coverages], learners, coverages)
+    return sentences + _misfits(results, learners, coverages)
+
+
+def _exact(results: Results, learners: Sequence[str], coverages: Sequence[float]) -> list[str]:
+    """The simplest learner that predicts held-out vectors exactly, at the coverage from which on it does."""
+    best: tuple[str, list[Record]] | None = None
+    for learner in learners:
+        found = [results.first(metric="r2", estimator=learner, split="test", coverage=c) for c in coverages]
+        good = [r for r in found if r is not None and r.ci_low is not None and r.ci_low >= EXACT]
+        if good and (best is None or len(good) > len(best[1])):
+            best = (learner, good)
+    if best is None:
+        return []
+    learner, good = best
+    exactly = f"{learner} predicts the vectors of unseen objects exactly (R² {_value(good[-1])})"
+    if len(good) == len(coverages):
+        return [
+            f"{exactly} at every coverage that can be judged, from {coverages[0]:g} on: the function has that form."
+        ]
+    return [f"{exactly} at coverage {', '.join(f'{r.coverage:g}' for r in good)}."]
+
+
+def _objects(
+    results: Results, curves: Sequence[Record], learners: Sequence[str], coverages: Sequence[float]
+) -> list[str]:
+    own = [r for r in curves if r.estimator != "real" and r.value is not None and r.ci_low is not None]
+    counted = [r for r in own if supports(results, r.estimator or "", r.coverage)]
+    real = [r for r in curves if r.estimator == "real" and _above(r)]
+    if not any(r.ceiling is not None and r.ceiling < 1.0 for r in own):
+        return ["These scenes cannot tell binding from a bag of concepts, so the curves say nothing about binding."]
+    winners = [r for r in own if _above(r)]
+    if winners:
+        best = max(winners, key=lambda r: r.value or 0.0)
+        return [
+            f"Objects that were never seen are recognised in closed scenes from predicted vectors, beyond what a bag of "
+            f"concepts can: {best.estimator} reaches {_value(best)} at coverage {best.coverage:g} (ceiling "
+            f"{best.ceiling:.2f}): a small learner finds the rule."
+        ]
+    places = {r.coverage for r in real}
+    counted = [r for r in counted if r.coverage in places]
+    if not real:
+        return [
+            "The probes do not read the objects from the real held-out vectors beyond the ceiling either, so recognition "
+            "says nothing about complexity here; read R²."
+        ]
+    if not counted:
+        return [
+            "No learner both fitted its training scenes and recognises the objects in them, so the curves support no "
+            "verdict on binding."
+        ]
+    if all(not _open(r) for r in counted):
+        best = max(counted, key=lambda r: r.value or 0.0)
+        yard = max(real, key=lambda r: r.coverage or 0.0)
+        return [
+            f"No learner generalises objects beyond the bag-of-concepts ceiling: the best, {best.estimator}, reaches "
+            f"{_value(best)} at coverage {best.coverage:g} on closed scenes (ceiling {best.ceiling:.2f}), while the same probes "
+            f"read the real held-out vectors at {_value(yard)}: the function is memorised."
+        ]
+    unsure = max((r for r in counted if _open(r)), key=lambda r: r.ci_high or 0.0)
+    return [
+        f"Undecided: {unsure.estimator} reaches {_value(unsure)} at coverage {unsure.coverage:g} on closed scenes, and the "
+        f"interval holds the bag-of-concepts ceiling of {unsure.ceiling:.2f}."
+    ]
+
+
+def _misfits(results: Results, learners: Sequence[str], coverages: Sequence[float]) -> list[str]:
+    """Learners that did not fit their training scenes at some coverage."""
+    bad: dict[str, list[float]] = {}
+    for learner in learners:
+        for coverage in coverages:
+            fits = results.first(metric="fits_training", estimator=learner, coverage=coverage)
+            if fits is not None and (fits.value or 0.0) < 1.0:
+                bad.setdefault(learner, []).append(coverage)
+    if not bad:
+        return []
+    parts = [
+        f"{learner} ({'all coverages' if len(places) == len(coverages) else ', '.join(f'{c:g}' for c in places)})"
+        for learner, places in bad.items()
+    ]
+    return [f"Did not fit their own training scenes and support no verdict: {'; '.join(parts)}."]
+
+
+def _above(record: Record) -> bool:
+    return record.ci_low is not None and record.ceiling is not None and record.ci_low > record.ceiling
+
+
+def _open(record: Record) -> bool:
+    return record.ci_high is None or record.ceiling is None or record.ci_high > record.ceiling
+
+
+def _value(record: Record) -> str:
+    if record.value is None or record.ci_low is None or record.ci_high is None:
+        return "n/a" if record.value is None else f"{record.value:.3f}"
+    return f"{record.value:.3f} [{record.ci_low:.3f}, {record.ci_high:.3f}]"
