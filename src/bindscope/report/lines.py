@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bindscope.report.figures import (
@@ -25,6 +26,17 @@ from bindscope.results import Record
 
 Curve = tuple[Series, Sequence[Record]]
 Mark = Callable[[Record], bool]
+
+
+@dataclass(frozen=True)
+class Along:
+    """The horizontal axis of curves: its title, and where a record stands on it."""
+
+    title: str
+    of: Callable[[Record], float | None]
+
+
+COVERAGE = Along("Coverage: share of the objects that are trained on", lambda record: record.coverage)
 DASHES = ("solid", "7px,4px", "2px,3px", "9px,3px,2px,3px")
 
 
@@ -35,29 +47,37 @@ def curves(
     y_title: str,
     grey: Mark | None = None,
     percent: bool = False,
+    limits: tuple[float, float] | None = None,
+    along: Along | None = None,
 ) -> Figure:
-    """Values over coverage with intervals; points for which `grey` holds are hollow and grey."""
+    """Values over coverage with intervals; points for which `grey` holds are grey crosses.
+
+    limits: range of the values (fitted where None). along: what stands there instead of coverage.
+    """
+    place = along or COVERAGE
     data: list[dict[str, Any]] = []
     keys: list[Key] = []
     for i, (series, records) in enumerate(families):
-        points = sorted((r for r in records if r.value is not None), key=lambda r: r.coverage or 0.0)
+        points = sorted((r for r in records if r.value is not None), key=lambda r: place.of(r) or 0.0)
         keys.append(Key(series.name, series.color, "line", series.symbol, series.hollow, (len(data),)))
-        data.append(_curve(series, points, grey, DASHES[i % len(DASHES)]))
+        data.append(_curve(series, points, grey, DASHES[i % len(DASHES)], place, limits is not None))
     for field, text in (("chance", "chance"), ("ceiling", "most that a bag of concepts can reach")):
-        line = _reference(families, field)
+        line = _reference(families, field, place)
         if line is not None:
             keys.append(Key(text, line["line"]["color"], "dash" if field == "chance" else "rule", traces=(len(data),)))
             data.append({**line, "name": text})
     everything = [r for _, records in families for r in records]
     layout = base_layout(300)
-    layout["xaxis"] = axis("Coverage: share of the objects that are trained on", nticks=10)
-    layout["yaxis"] = axis(y_title, range=list(span(everything)), separatethousands=True)
+    layout["xaxis"] = axis(place.title, nticks=10)
+    layout["yaxis"] = axis(y_title, range=list(limits or span(everything)), separatethousands=True)
     if percent:
         layout["yaxis"] |= {"tickformat": "~%"}
-    return Figure(name, title, _summary(title, families), data, layout, tuple(keys))
+    return Figure(name, title, _summary(title, families, place), data, layout, tuple(keys))
 
 
-def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: str) -> dict[str, Any]:
+def _curve(
+    series: Series, points: Sequence[Record], grey: Mark | None, dash: str, place: Along, clip: bool
+) -> dict[str, Any]:
     pale = [grey is not None and grey(r) for r in points]
     symbols = ["x-thin-open" if p else series.symbol + ("-open" if series.hollow else "") for p in pale]
     colors = [GREY if p else series.color for p in pale]
@@ -66,22 +86,22 @@ def _curve(series: Series, points: Sequence[Record], grey: Mark | None, dash: st
         "type": "scatter",
         "mode": "lines+markers",
         "name": series.name,
-        "x": [r.coverage for r in points],
+        "x": [place.of(r) for r in points],
         "y": [r.value for r in points],
         "marker": marker,
         "line": {"color": series.color, "width": 2, "dash": dash},
         "hovertemplate": "%{hovertext}<extra></extra>",
         "hovertext": [hover(r, series.name) for r in points],
-        "cliponaxis": False,
+        "cliponaxis": clip,
         **error_bars(points, series.color, "y"),
     }
 
 
-def _reference(families: Sequence[Curve], field: str) -> dict[str, Any] | None:
+def _reference(families: Sequence[Curve], field: str, place: Along) -> dict[str, Any] | None:
     """Every different course of chance (or ceiling) over coverage, as one trace."""
     courses: list[list[tuple[float, float]]] = []
     for _, records in families:
-        known = [(r.coverage, getattr(r, field)) for r in records if r.coverage is not None]
+        known = [(x, getattr(r, field)) for r in records if (x := place.of(r)) is not None]
         course = sorted((x, round(y, 9)) for x, y in known if y is not None)
         if course and course not in courses:
             courses.append(course)
@@ -140,9 +160,9 @@ def simple_bar(name: str, title: str, parts: Sequence[tuple[str, float, str]]) -
     return Figure(name, title, f"{title}. " + "; ".join(key.label for key in keys) + ".", data, layout, tuple(keys))
 
 
-def _summary(title: str, families: Sequence[Curve]) -> str:
+def _summary(title: str, families: Sequence[Curve], place: Along) -> str:
     parts = []
     for series, records in families:
-        points = [f"{value_text(r)} at {number(r.coverage)}" for r in records if r.coverage is not None]
+        points = [f"{value_text(r)} at {number(x)}" for r in records if (x := place.of(r)) is not None]
         parts.append(f"{plain(series.name)}: {', '.join(points)}")
-    return f"{title}, over coverage. {'. '.join(parts)}."
+    return f"{title}, over {place.title.split(':')[0].lower()}. {'. '.join(parts)}."

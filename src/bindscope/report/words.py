@@ -39,6 +39,13 @@ METRICS = {
     "swap_accuracy": "Swap accuracy",
     "bits_per_scene": "Bits per scene",
     "coverage_threshold": "Coverage threshold",
+    "threshold_slope": "Slope at the threshold, per unit of coverage",
+    "fits_training": "Splits on which it fits its own training scenes",
+    "converged": "Splits on which it converged",
+    "held_out_objects": "Held-out objects",
+    "factor_norm": "Norm of the factors",
+    "validation_r2": "R² on validation objects",
+    "product_left": "Share that the product term leaves",
     "n_scenes": "Scenes",
     "n_objects": "Objects that the data can show",
     "cells_present": "Cells present",
@@ -85,11 +92,13 @@ VARIANTS = {
     "columns": "{} columns",
     "protocol": "protocol of the {}",
     "concept": "concept {}",
+    "rank": "rank {}",
+    "by_split": "by split: {}",
     "additive_ties_wrong": "an additive scorer, ties wrong: {}",
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
 
-PERCENT = frozenset({"share", "unseen_share", "ambiguous_share"})
+PERCENT = frozenset({"share", "unseen_share", "ambiguous_share", "fits_training", "converged"})
 BOUNDED = frozenset(
     {"concept_recognition", "object_recognition", "retrieval_top1", "joint_probing", "swap_accuracy", "noise_ceiling"}
 )

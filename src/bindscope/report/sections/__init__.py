@@ -6,13 +6,23 @@ from collections.abc import Callable
 
 from bindscope.report.blocks import Section
 from bindscope.report.run import Run
-from bindscope.report.sections import audit, generic, geometry, provenance, recognition, sensitivity, variance
+from bindscope.report.sections import (
+    audit,
+    complexity,
+    generic,
+    geometry,
+    provenance,
+    recognition,
+    sensitivity,
+    variance,
+)
 from bindscope.results import ANALYSES
 
 BUILDERS: dict[str, Callable[[Run], Section]] = {
     "recognition": recognition.build,
     "geometry": geometry.build,
     "variance": variance.build,
+    "complexity": complexity.build,
     "audit": audit.build,
 }
 
