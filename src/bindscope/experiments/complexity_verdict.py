@@ -15,18 +15,25 @@ HIGH = 0.9  # of what the probes read from the real training scenes' objects: th
 EXACT = 0.99
 
 
+def judgeable(results: Results, coverage: float | None) -> bool:
+    """Whether R^2 counts at a coverage: identified on every split, and enough objects held out."""
+    identified, held_out, _ = _design(results, coverage)
+    return identified >= 1.0 and held_out >= FEWEST_OBJECTS
+
+
 def readable(results: Results, coverage: float | None) -> bool:
-    """Whether a coverage counts: identified on every split, and enough held out."""
-    figures = {
-        metric: results.first(analysis="complexity", metric=metric, coverage=coverage, estimator=None)
+    """Whether recognition counts at a coverage: R^2 does, and there are enough closed scenes."""
+    return judgeable(results, coverage) and _design(results, coverage)[2] >= FEWEST_SCENES
+
+
+def _design(results: Results, coverage: float | None) -> tuple[float, float, float]:
+    """Identified, held-out objects and closed scenes, mean over splits; 0 where not recorded."""
+    found = [
+        results.first(analysis="complexity", metric=metric, coverage=coverage, estimator=None)
         for metric in ("identified", "held_out_objects", "closed_scenes")
-    }
-    values = {metric: record.value if record is not None else None for metric, record in figures.items()}
-    return (
-        (values["identified"] or 0.0) >= 1.0
-        and (values["held_out_objects"] or 0.0) >= FEWEST_OBJECTS
-        and (values["closed_scenes"] or 0.0) >= FEWEST_SCENES
-    )
+    ]
+    identified, held_out, closed = (record.value or 0.0 if record is not None else 0.0 for record in found)
+    return identified, held_out, closed
 
 
 def supports(results: Results, learner: str, coverage: float | None) -> bool:
@@ -43,13 +50,15 @@ def complexity_sentences(results: Results) -> list[str]:
     learners = [name for name in dict.fromkeys(r.estimator for r in curves) if name and name != "real"]
     if not learners:
         return []
-    coverages = [c for c in sorted({r.coverage for r in curves if r.coverage is not None}) if readable(results, c)]
+    every = sorted({r.coverage for r in curves if r.coverage is not None})
+    coverages = [c for c in every if judgeable(results, c)]
     if not coverages:
-        return [
-            "No coverage leaves enough identified, held-out objects and closed scenes, so the curves support no verdict."
-        ]
+        return ["No coverage leaves enough identified, held-out objects, so the curves support no verdict."]
+    closed = [r for r in curves if readable(results, r.coverage)]
     sentences = _exact(results, learners, coverages)
-    sentences += _objects(results, [r for r in curves if r.coverage in coverages], learners, coverages)
+    sentences += (
+        _objects(results, closed) if closed else ["No coverage leaves enough closed scenes to judge objects on."]
+    )
     return sentences + _misfits(results, learners, coverages)
 
 
@@ -72,9 +81,7 @@ def _exact(results: Results, learners: Sequence[str], coverages: Sequence[float]
     return [f"{exactly} at coverage {', '.join(f'{r.coverage:g}' for r in good)}."]
 
 
-def _objects(
-    results: Results, curves: Sequence[Record], learners: Sequence[str], coverages: Sequence[float]
-) -> list[str]:
+def _objects(results: Results, curves: Sequence[Record]) -> list[str]:
     own = [r for r in curves if r.estimator != "real" and r.value is not None and r.ci_low is not None]
     counted = [r for r in own if supports(results, r.estimator or "", r.coverage)]
     real = [r for r in curves if r.estimator == "real" and _above(r)]

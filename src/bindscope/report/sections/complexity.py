@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bindscope.experiments.complexity_verdict import complexity_sentences, readable
+from bindscope.experiments.complexity_verdict import complexity_sentences, judgeable, readable
 from bindscope.report.blocks import (
     COLUMNS,
     Block,
@@ -80,7 +80,14 @@ def _overview(every: Results, learners: Sequence[str]) -> list[Block]:
         return not readable(every, record.coverage)
 
     figures = (
-        curves("complexity_r2", "R² on scenes of held-out objects", r2, "R²", grey, limits=limits),
+        curves(
+            "complexity_r2",
+            "R² on scenes of held-out objects",
+            r2,
+            "R²",
+            lambda r: not judgeable(every, r.coverage),
+            limits=limits,
+        ),
         curves(
             "complexity_objects",
             "Objects recognised in closed scenes",
