@@ -153,7 +153,7 @@ class SceneParts:
 def scene_codes(table: SceneTable) -> IntArray:
     """Value codes `[n, m C]`, slot by slot; V_k where no object stands."""
     codes = np.where(table.values == ABSENT, np.array(table.space.sizes), table.values)
-    return codes.reshape(len(table), -1)
+    return codes.reshape(len(table), table.n_slots * table.space.n_concepts)
 
 
 def per_object_features(table: SceneTable, factors: Sequence[FloatArray], slots: Slots) -> FloatArray:
