@@ -16,6 +16,7 @@ from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddin
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError
 from bindscope.experiments.audits import audit_records
+from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions
 from bindscope.experiments.shape import geometry_records, variance_records
@@ -23,7 +24,8 @@ from bindscope.probes import ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 
-ANALYSES = ("audit", "recognition", "geometry", "variance")  # all that a diagnosis can run, in this order
+# all that a diagnosis can run, in this order
+ANALYSES = ("audit", "recognition", "geometry", "variance", "codelength")
 DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6
@@ -127,7 +129,7 @@ def analyse(
 ) -> list[Record]:
     """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
     tell = say or (lambda text: None)
-    jobs = _Jobs(embeddings, settings.seed)
+    jobs = _Jobs(embeddings, settings.seed, tell)
     records: list[Record] = []
     for name in (word for word in ANALYSES if word in settings.analyses):
         done = writer.finished(name) if writer else None
@@ -143,9 +145,9 @@ def analyse(
 class _Jobs:
     """The analyses of one set of embeddings; what several of them need is made once, when first needed."""
 
-    def __init__(self, embeddings: Embeddings, seed: int) -> None:
+    def __init__(self, embeddings: Embeddings, seed: int, say: Progress) -> None:
         table = embeddings.table
-        self.whole, self.seed = embeddings, seed
+        self.whole, self.seed, self.say = embeddings, seed, say
         self.main = of_count(embeddings, table.headline_count)
         self._probes: tuple[ProbeSet, BoolArray] | None = None
 
@@ -155,6 +157,7 @@ class _Jobs:
             "recognition": self.recognition,
             "geometry": self.geometry,
             "variance": lambda: variance_records(self.main, self.seed),
+            "codelength": lambda: codelength_records(self.main, self.seed, say=self.say),
         }
         return makers[name]()
 

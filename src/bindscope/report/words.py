@@ -38,6 +38,12 @@ METRICS = {
     "cross_entropy_gain": "Cross-entropy gain",
     "swap_accuracy": "Swap accuracy",
     "bits_per_scene": "Bits per scene",
+    "bits_per_dimension": "Bits per scene and dimension",
+    "bits_saved": "Bits saved",
+    "objects_to_pay": "Objects after which it pays",
+    "coded_dimensions": "Coded components",
+    "first_block_objects": "Objects of the first block",
+    "fits_training": "Share of fits that learnt their training scenes",
     "coverage_threshold": "Coverage threshold",
     "threshold_slope": "Slope at the threshold, per unit of coverage",
     "fits_training": "Splits on which it fits its own training scenes",
@@ -94,6 +100,15 @@ VARIANTS = {
     "concept": "concept {}",
     "rank": "rank {}",
     "by_split": "by split: {}",
+    "exceptions": "exceptions: {}",
+    "resampled": "interval over {}",
+    "components": "components to {} of the variance",
+    "floor": "variance floor {}",
+    "precision": "precision by {}",
+    "first_block": "first block of {} of the objects",
+    "whitening": "whitened on {}",
+    "orders": "{} orders",
+    "objects_seen": "after {} objects",
     "additive_ties_wrong": "an additive scorer, ties wrong: {}",
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
@@ -104,6 +119,7 @@ BOUNDED = frozenset(
 )
 COUNTS = frozenset(
     {"n_scenes", "n_objects", "cells_present", "cells_missing", "design_rank", "closed_scenes", "scenes_needed"}
+    | {"objects_to_pay", "coded_dimensions", "first_block_objects", "orders"}
     | {"ambiguous_scenes", "unshared_scenes", "test_scenes", "n_distinct_scenes", "n_bags", "n_values"}
 )
 

@@ -8,6 +8,7 @@ from bindscope.report.blocks import Section
 from bindscope.report.run import Run
 from bindscope.report.sections import (
     audit,
+    codelength,
     complexity,
     generic,
     geometry,
@@ -23,6 +24,7 @@ BUILDERS: dict[str, Callable[[Run], Section]] = {
     "geometry": geometry.build,
     "variance": variance.build,
     "complexity": complexity.build,
+    "codelength": codelength.build,
     "audit": audit.build,
 }
 
