@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bindscope.cli.complexity import print_code_lengths
 from bindscope.cli.options import Batch, Cache, Data, Device, Json, Model, Out, Prompt, Sample, Seed
 from bindscope.cli.printing import figures_table, print_json, print_table, progress_lines
 
@@ -162,3 +163,4 @@ def _print_run(run: Run) -> None:
     shares = run.results.headline(analysis="variance")
     if len(shares):
         print_table(figures_table("Variance", shares))
+    print_code_lengths(run.results)
