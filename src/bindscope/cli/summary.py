@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bindscope.cli.complexity import print_code_lengths
 from bindscope.cli.printing import COLUMNS, figures_table, filled_table, interval_text, number_text, print_table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from bindscope.results import Record, Results
 
 FITS = ("ols", "ols+pos")  # right on every design; the other estimators stand in the report
-SHOWN_APART = ("audit", "recognition", "geometry", "variance")
+SHOWN_APART = ("audit", "recognition", "geometry", "variance", "codelength")
 
 
 def print_run(run: Run) -> None:
@@ -28,6 +29,7 @@ def print_run(run: Run) -> None:
         print_paragraph(line)
     for table in tables(run.results):
         print_table(table)
+    print_code_lengths(run.results)
 
 
 def print_paragraph(text: str) -> None:
