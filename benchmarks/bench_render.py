@@ -14,8 +14,8 @@ from bindscope.datasets.images.crew import draw_all
 from bindscope.datasets.images.drawn import plan
 from harness import Cell, arguments, timed, write_result
 
-FLAT = ("clevr2d:12x8?m=2&scenes=10000", 10_000, 60.0)
-FLAT_OCCLUDED = ("clevr2d:12x8?m=2&scenes=10000&occlusion=0.3&jitter=1", 10_000, None)
+FLAT = ("clevr2d:12x8?sizes=2&scenes=10000", 10_000, 60.0)
+FLAT_OCCLUDED = ("clevr2d:12x8?sizes=2&scenes=10000&occlusion=0.3&jitter=1", 10_000, None)
 SOLID = ("clevr:8x3?same=true", 576, 240.0)
 
 
@@ -48,11 +48,13 @@ def processor_seconds() -> float:
 def main() -> None:
     """Measure, print, write."""
     quick = arguments(__doc__).quick
+    load = f"Load average before the run: {os.getloadavg()[0]:.1f}."
     cores = os.cpu_count() or 1
     rows = [measured(*FLAT, 1, quick), *(measured(*data, cores, quick) for data in (FLAT, FLAT_OCCLUDED, SOLID))]
     notes = [
         "Starting the processes is included. Seconds are wall time, in which whatever else the machine does counts;",
         "processor seconds are what was computed for the pictures, by all processes together.",
+        load,
     ]
     if quick:
         notes.append("Quick: a tenth of the pictures were drawn and the seconds are ten times those.")
