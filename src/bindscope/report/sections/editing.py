@@ -140,11 +140,8 @@ def _dial(every: Results) -> list[Figure]:
     strong = [r for r in every.select(chosen, metric="retrieval_top1") if _strength(r) is not None]
     for estimator in dict.fromkeys(r.estimator for r in strong):
         for strength in sorted({_strength(r) or 0.0 for r in strong if r.estimator == estimator}):
-            entries = [
-                (LOOKS[r.target or "", "held_out"], r)
-                for r in strong
-                if r.estimator == estimator and _strength(r) == strength and _known(r)
-            ]
+            at = [r for r in strong if r.estimator == estimator and _strength(r) == strength and _known(r)]
+            entries = list({r.target: (LOOKS[r.target or "", "held_out"], r) for r in at}.values())
             rows.append((f"{estimator}, strength {number(strength)}", entries))
     return [forest("editing_dial", "Strength of the edit as a dial", rows, SHARES)] if len(rows) > 2 else []
 
