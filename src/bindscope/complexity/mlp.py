@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from bindscope.complexity.additive import additive_features
-from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, total_squares
+from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
 from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.design import row_mean, squared_errors
 from bindscope.errors import InputError, MissingExtraError
@@ -182,12 +181,11 @@ def _targets(vectors: Vectors) -> tuple[Single, FloatArray, FloatArray]:
     """Principal components of the centred vectors at unit mean square `[n, r]`, axes `[d, r]` back, and the mean."""
     mean = row_mean(vectors)
     centred = np.asarray(vectors, dtype=np.float64) - mean
-    values, axes = linalg.eigh(centred.T @ centred / len(centred))
-    kept = np.flatnonzero(np.cumsum(values) > (1.0 - VARIANCE) * values.sum())
-    if not len(kept) or values[-1] <= 0:
+    axes, squares = principal_axes(centred, VARIANCE)
+    if not len(squares):
         return np.zeros((len(centred), 1), dtype=np.float32), np.zeros((len(mean), 1)), mean
-    scale = np.sqrt(values[kept].mean())
-    return (centred @ axes[:, kept] / scale).astype(np.float32), axes[:, kept] * scale, mean
+    scale = np.sqrt(squares.mean())
+    return (centred @ axes / scale).astype(np.float32), axes * scale, mean
 
 
 def _torch() -> Any:
