@@ -29,14 +29,14 @@ WIDTHS, DEPTHS = 65_536, 8
 DECAYS, RATES = (0.0, 0.1, 1.0), (1.0, 0.3)  # what `tune` tries; rates as shares of the default
 BATCH = 256
 START = 0.1
-FEWEST_STEPS = 600  # small tables get more epochs
+FEWEST_STEPS = 400  # small tables get more epochs
 FALLING, SMALL = (
     0.8,
     0.01,
 )  # still going down: the last tenth's loss below this share of the tenth before, and not small
-VARIANCE = 0.9999  # share whose principal components are learnt
+VARIANCE = 0.9995  # share whose principal components are learnt
 OPTIONS = {
-    "epochs": Option(60, int, 1, 100_000),
+    "epochs": Option(40, int, 1, 100_000),
     "decay": Option(0.01, float, 0.0, 1e3),
     "rate": Option(None, float, 1e-7, 1.0),
     "batch": Option(BATCH, int, 1, 1_000_000),
@@ -52,7 +52,7 @@ class Recipe:
 
     width: int = 1024
     depth: int = 1
-    epochs: int = 60
+    epochs: int = 40
     decay: float = 0.01
     rate: float | None = None
     batch: int = BATCH

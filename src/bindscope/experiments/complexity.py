@@ -235,7 +235,7 @@ def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:
     width, _, depth = size.partition("x")
     if word == "mlp" and width.isdecimal():
         work = int(width) * (dimensions + 50 + int(width) * (int(depth or 1) - 1))
-        return 0.3 + max(60 * rows, 600 * min(rows, 256)) * work * 6 / 1e11
+        return 0.3 + max(40 * rows, 400 * min(rows, 256)) * work * 6 / 1e11
     return {"additive": 0.1, "ridge": 0.1, "neighbours": 0.2, "per-object": 1.0, "global": 4.0, "forest": 2.0}.get(
         word, 4.0
     )
