@@ -100,8 +100,9 @@ def test_a_killed_grid_goes_on_where_it_stopped(make: Make, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         run_complexity(killed, settings)
     assert (killed / "results.parquet").read_bytes() == before
-    broken = sorted((killed / "complexity.partial").iterdir())
+    broken = sorted(file for file in (killed / "complexity.partial").iterdir() if not file.name.startswith("probes"))
     assert len(broken) == 5
+    monkeypatch.setattr(experiment, "cross_probes", None)  # the probes are not made again either
     broken[0].write_bytes(broken[0].read_bytes()[:100])  # cut short: made again
     again: list[Cell] = []
     monkeypatch.setattr(experiment, "fit_cell", lambda cell, *rest: (again.append(cell), real(cell, *rest))[1])

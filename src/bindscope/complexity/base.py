@@ -13,16 +13,18 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
 from bindscope.concepts import ABSENT, ConceptSpace
 from bindscope.design import checked_vectors, row_mean, squared_errors
 from bindscope.errors import InputError, TableError
-from bindscope.scenes import SceneTable
+from bindscope.scenes import FloatArray, SceneTable
 from bindscope.splits import ObjectSplit, additive_rank, spanning_objects, validation_objects
 
 Vectors = NDArray[np.floating]
 Predictor = Callable[[SceneTable], Vectors]
 FITTED = 0.9  # a learner with a smaller training R^2 did not fit its own training scenes
+RANK_TOLERANCE = 1e-12  # of the largest mean square: smaller principal components are rounding
 ROUNDING = 1e-10  # of the mean square of the vectors: less variance than this is rounding in single precision
 
 
@@ -105,6 +107,21 @@ def _errors(vectors: Vectors, predicted: Vectors) -> tuple[float, float]:
 def total_squares(vectors: Vectors, mean: Vectors) -> float:
     """Summed squared distance of vectors `[n, d]` from a mean `[d]`, in double precision."""
     return float(squared_errors(vectors, np.broadcast_to(mean, vectors.shape)).sum())
+
+
+def principal_axes(centred: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
+    """Leading principal axes `[d, r]` that hold a share of the variance, and their mean squares `[r]`.
+
+    Neither where there is no variance. Works on the smaller side: O(n d min(n, d)).
+    """
+    n, d = centred.shape
+    wide = n < d
+    values, axes = linalg.eigh((centred @ centred.T if wide else centred.T @ centred) / n)
+    values, axes = values[::-1], axes[:, ::-1]
+    good = values > RANK_TOLERANCE * max(float(values[0]), 0.0)
+    count = min(int((np.cumsum(values) < variance * values[good].sum()).sum()) + 1, int(good.sum()))
+    kept, found = values[:count], axes[:, :count]
+    return (centred.T @ found / np.sqrt(n * kept) if wide else found), kept
 
 
 def training_split(table: SceneTable) -> ObjectSplit:

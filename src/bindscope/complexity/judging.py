@@ -42,9 +42,15 @@ class CrossProbes:
 
 
 def cross_probes(vectors: Vectors, table: SceneTable, seed: int) -> CrossProbes:
-    """Probes for both halves of the bags. Raises TableError where there is one bag only."""
+    """Probes for both halves of the bags, with the penalties that the first half chose inside its training rows.
+
+    Raises TableError where there is one bag only. Two fits of `fit_probes`.
+    """
     fold = scene_folds(table, HALVES, "bag", seed)
-    return CrossProbes(tuple(fit_probes(vectors, table, fold != half, seed) for half in range(HALVES)), fold)
+    sets: list[ProbeSet] = []
+    for half in range(HALVES):
+        sets.append(fit_probes(vectors, table, fold != half, seed, like=sets[0] if sets else None))
+    return CrossProbes(tuple(sets), fold)
 
 
 @dataclass(frozen=True, eq=False)

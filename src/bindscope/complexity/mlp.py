@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from bindscope.complexity.additive import additive_features
-from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, total_squares
+from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
 from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.design import row_mean, squared_errors
 from bindscope.errors import InputError, MissingExtraError
@@ -30,14 +29,14 @@ WIDTHS, DEPTHS = 65_536, 8
 DECAYS, RATES = (0.0, 0.1, 1.0), (1.0, 0.3)  # what `tune` tries; rates as shares of the default
 BATCH = 256
 START = 0.1
-FEWEST_STEPS = 600  # small tables get more epochs
+FEWEST_STEPS = 400  # small tables get more epochs
 FALLING, SMALL = (
     0.8,
     0.01,
 )  # still going down: the last tenth's loss below this share of the tenth before, and not small
-VARIANCE = 0.9999  # share whose principal components are learnt
+VARIANCE = 0.9995  # share whose principal components are learnt
 OPTIONS = {
-    "epochs": Option(60, int, 1, 100_000),
+    "epochs": Option(40, int, 1, 100_000),
     "decay": Option(0.01, float, 0.0, 1e3),
     "rate": Option(None, float, 1e-7, 1.0),
     "batch": Option(BATCH, int, 1, 1_000_000),
@@ -53,7 +52,7 @@ class Recipe:
 
     width: int = 1024
     depth: int = 1
-    epochs: int = 60
+    epochs: int = 40
     decay: float = 0.01
     rate: float | None = None
     batch: int = BATCH
@@ -182,12 +181,11 @@ def _targets(vectors: Vectors) -> tuple[Single, FloatArray, FloatArray]:
     """Principal components of the centred vectors at unit mean square `[n, r]`, axes `[d, r]` back, and the mean."""
     mean = row_mean(vectors)
     centred = np.asarray(vectors, dtype=np.float64) - mean
-    values, axes = linalg.eigh(centred.T @ centred / len(centred))
-    kept = np.flatnonzero(np.cumsum(values) > (1.0 - VARIANCE) * values.sum())
-    if not len(kept) or values[-1] <= 0:
+    axes, squares = principal_axes(centred, VARIANCE)
+    if not len(squares):
         return np.zeros((len(centred), 1), dtype=np.float32), np.zeros((len(mean), 1)), mean
-    scale = np.sqrt(values[kept].mean())
-    return (centred @ axes[:, kept] / scale).astype(np.float32), axes[:, kept] * scale, mean
+    scale = np.sqrt(squares.mean())
+    return (centred @ axes / scale).astype(np.float32), axes * scale, mean
 
 
 def _torch() -> Any:

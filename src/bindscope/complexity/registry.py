@@ -28,7 +28,7 @@ PATTERNS = {
     "per-object": "additive + W sum_i prod_k v, a product within each object; ?rank=4&ridge=0.01&slots=shared",
     "global": "additive + W prod_i prod_k v, a product across the objects; ?rank=4&ridge=0.01&slots=shared",
     "ridge": "additive features with an L2 penalty that validation objects choose",
-    "mlp:WIDTH": "a perceptron, one hidden layer of 1..65536 units; mlp:1024x2 has two; ?epochs=60&decay=0.01",
+    "mlp:WIDTH": "a perceptron, one hidden layer of 1..65536 units; mlp:1024x2 has two; ?epochs=40&decay=0.01",
     "xgboost": "gradient-boosted trees with several outputs at once (extra `boost`)",
     "forest": "random forest",
     "neighbours": "mean over the k nearest training objects in each slot; ?k=3",

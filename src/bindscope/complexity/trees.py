@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from bindscope.complexity.additive import additive_features, read
-from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, total_squares
+from bindscope.complexity.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
 from bindscope.datasets.options import Option
 from bindscope.design import row_mean, squared_errors
 from bindscope.errors import MissingExtraError
-from bindscope.scenes import FloatArray, SceneTable
+from bindscope.scenes import SceneTable
 
 VARIANCE = 0.999
 
@@ -117,7 +116,7 @@ class _Model:
     def __init__(self, settings: Settings, table: SceneTable, vectors: Vectors, seed: int) -> None:
         self.mean = row_mean(vectors)
         centred = np.asarray(vectors, dtype=np.float64) - self.mean
-        self.axes = principal_axes(centred, VARIANCE)
+        self.axes = principal_axes(centred, VARIANCE)[0]
         self.model: Any = None
         if self.axes.shape[1]:
             self.model = settings.fitted(_inputs(table), (centred @ self.axes).astype(np.float32), seed)
@@ -128,16 +127,6 @@ class _Model:
             return np.tile(self.mean, (len(table), 1))
         scores = np.asarray(self.model.predict(_inputs(table)), dtype=np.float64).reshape(len(table), -1)
         return np.asarray(scores @ self.axes.T + self.mean)
-
-
-def principal_axes(centred: FloatArray, variance: float) -> FloatArray:
-    """Leading principal axes `[d, r]` that hold a share of the variance; none where there is no variance."""
-    values, axes = linalg.eigh(centred.T @ centred)
-    values, axes = np.maximum(values[::-1], 0.0), axes[:, ::-1]
-    if values[0] <= 0:
-        return axes[:, :0]
-    count = int((np.cumsum(values) < variance * values.sum()).sum()) + 1
-    return np.asarray(axes[:, :count])
 
 
 def _inputs(table: SceneTable) -> NDArray[np.float32]:

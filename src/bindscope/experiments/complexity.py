@@ -28,6 +28,7 @@ from bindscope.experiments.codelength import available_families, codelength_reco
 from bindscope.experiments.complexity_records import CellOutcome, complexity_records
 from bindscope.experiments.diagnose import of_count
 from bindscope.experiments.rundir import amend_config, config_hash, read_config, replace_records, write_text
+from bindscope.probes import Probe, ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.splits import MIXED, TEST, TRAIN, split_objects
@@ -115,8 +116,11 @@ def run_complexity(run: str | Path, settings: Settings, progress: Progress | Non
     store = _Store.open(directory, {"run": config["hash"], "seed": settings.seed, "tune": settings.tune})
     todo = [cell for cell in cells if not store.has(cell)]
     say(_announcement(settings, cells, todo, main.table, main.vectors.shape[1]))
-    say("probes on real embeddings, in two halves of the bags")
-    probes = cross_probes(main.vectors, main.table, settings.seed)
+    probes = store.probes()
+    if probes is None:
+        say("probes on real embeddings, in two halves of the bags")
+        probes = cross_probes(main.vectors, main.table, settings.seed)
+        store.keep_probes(probes)
     _fill(store, todo, main, probes, settings, say)
     say("intervals")
     outcomes = [store.outcome(cell) for cell in cells]
@@ -231,7 +235,7 @@ def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:
     width, _, depth = size.partition("x")
     if word == "mlp" and width.isdecimal():
         work = int(width) * (dimensions + 50 + int(width) * (int(depth or 1) - 1))
-        return 0.3 + max(60 * rows, 600 * min(rows, 256)) * work * 6 / 1e11
+        return 0.3 + max(40 * rows, 400 * min(rows, 256)) * work * 6 / 1e11
     return {"additive": 0.1, "ridge": 0.1, "neighbours": 0.2, "per-object": 1.0, "global": 4.0, "forest": 2.0}.get(
         word, 4.0
     )
@@ -328,6 +332,37 @@ class _Store:
 
     def _lengths(self, families: Sequence[str]) -> Path:
         return self.directory / f"{config_hash({**self.inputs, 'codelength': list(families)})}.json"
+
+    @property
+    def probes_path(self) -> Path:
+        """The file of the probes."""
+        return self.directory / f"probes-{config_hash(self.inputs)}.safetensors"
+
+    def keep_probes(self, probes: CrossProbes) -> None:
+        """Write the probes that all cells share."""
+        arrays: dict[str, Any] = {"fold": probes.fold}
+        penalties: dict[str, list[Any]] = {}
+        for half, one in enumerate(probes.sets):
+            arrays[f"{half}.train"] = _storable(one.train)
+            for number, probe in enumerate((*one.concepts, one.objects)):
+                arrays |= {f"{half}.{number}.weights": probe.weights, f"{half}.{number}.bias": probe.bias}
+                penalties[f"{half}.{number}"] = [probe.penalty, probe.converged]
+        write_tensors(self.probes_path, arrays, {"penalties": penalties, "halves": len(probes.sets)})
+
+    def probes(self) -> CrossProbes | None:
+        """The probes that an earlier, killed grid made, or None."""
+        try:
+            arrays, meta = read_tensors(self.probes_path)
+        except StoreError:
+            return None
+        sets = []
+        for half in range(meta["halves"]):
+            names = sorted(
+                (n for n in meta["penalties"] if n.startswith(f"{half}.")), key=lambda n: int(n.split(".")[1])
+            )
+            fits = [Probe(arrays[f"{n}.weights"], arrays[f"{n}.bias"], *meta["penalties"][n]) for n in names]
+            sets.append(ProbeSet(tuple(fits[:-1]), fits[-1], arrays[f"{half}.train"].astype(bool)))
+        return CrossProbes(tuple(sets), arrays["fold"])
 
     def remove(self) -> None:
         """Take the files away once their figures are among the results."""
