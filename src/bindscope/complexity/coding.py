@@ -1,0 +1,208 @@
+"""What one order of scenes costs, block by block, under each rule.
+
+Every rule is coded as a rule with exceptions: what the rule says, plus a vector for each object in each slot (the
+exceptions), plus noise; how large exceptions and noise are is learnt, and exceptions may vanish. `lookup` is the table of
+exceptions alone, with no rule. The code of a block is its predictive density given all earlier blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse, special
+from threadpoolctl import threadpool_limits
+
+from bindscope.complexity.arrivals import Arrivals
+from bindscope.complexity.base import Approximator
+from bindscope.complexity.evidence import TABLE_SCALES, VALUE_SCALES, Forms, Mixture, Moments, forms
+from bindscope.complexity.whitening import Whitening
+from bindscope.design import concept_design, object_design
+from bindscope.scenes import FloatArray, SceneTable
+
+LOOKUP, ADDITIVE, CONSTANT, SWITCH = "lookup", "additive", "constant", "switch"
+EXACT = (LOOKUP, ADDITIVE)
+PURE = " alone"  # marks the code of a rule without exceptions
+RENEWED = 0.5  # share of the weight of prior scales that a refitted rule spreads evenly
+MOST_REFITS = 7
+Bits = dict[str, FloatArray]
+
+
+class Experts(NamedTuple):
+    """The prior scales that a code mixes: those with values or without, and which of them."""
+
+    with_values: bool
+    part: slice
+    count: int
+
+    def of(self, found: tuple[Forms, Forms]) -> Forms:
+        """Their forms."""
+        return found[self.with_values].pick(self.part)
+
+    def start(self, floor: FloatArray) -> Mixture:
+        """Nothing is known of them."""
+        return Mixture.start(self.count, floor)
+
+
+EXACT_EXPERTS = {
+    CONSTANT: Experts(False, slice(0, 1), 1),
+    LOOKUP: Experts(False, slice(None), len(TABLE_SCALES)),
+    ADDITIVE: Experts(True, slice(None), len(TABLE_SCALES) * len(VALUE_SCALES)),
+    ADDITIVE + PURE: Experts(True, slice(0, len(VALUE_SCALES)), len(VALUE_SCALES)),
+}
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Linear algebra on one thread: the matrices are too small for more."""
+    return threadpool_limits(1, user_api="blas")
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """The scenes of a table in one order, whitened on its first block.
+
+    table: rows in the order of coding. scores `[n, D]`: whitened. values `[n, F]`, objects `[n, P]`: indicators by slot,
+    objects in the order of arrival (all slots of one before those of the next).
+    """
+
+    arrivals: Arrivals
+    table: SceneTable
+    whitening: Whitening
+    scores: FloatArray
+    values: sparse.csr_matrix
+    objects: sparse.csr_matrix
+
+    @classmethod
+    def of(
+        cls, table: SceneTable, vectors: np.ndarray[tuple[int, ...], np.dtype[np.floating]], order: Arrivals, white: Whitening
+    ) -> Coded:
+        """Sort the rows of a table and its vectors `[n, d]`."""
+        ordered = table.take(order.rows)
+        ones = sparse.csr_matrix(np.ones((len(ordered), 1)))
+        values = sparse.csr_matrix(sparse.hstack([ones, concept_design(ordered, by_slot=True)]))
+        slot = np.arange(table.n_slots) * table.n_objects
+        columns = (order.objects[:, None] + slot).ravel()
+        objects = sparse.csr_matrix(object_design(ordered, by_slot=True)[:, columns])
+        return cls(order, ordered, white, white(vectors[order.rows]), values, objects)
+
+    def moments(self, outputs: FloatArray, start: int, stop: int) -> Moments:
+        """Sums over the scenes of the objects start..stop of the order; outputs `[n, D]` in the order of coding."""
+        rows = slice(self.arrivals.starts[start], self.arrivals.starts[stop])
+        return Moments.of(self.values[rows], self.objects[rows], outputs[rows])
+
+    def forms(self, moments: Moments, objects: int, table_scales: Sequence[float] = TABLE_SCALES) -> tuple[Forms, Forms]:
+        """Forms of moments in which so many objects occur."""
+        return forms(moments, objects * self.table.n_slots, table_scales)
+
+
+def exact_codes(data: Coded) -> Bits:
+    """Bits of each block `[B]` by the rules that are linear in their features, the table and a constant: exact.
+
+    The first block tells what is known of its objects. Which scales are right is learnt from coded blocks alone: in the
+    coordinates that were fitted on it, the objects of the first block look larger than those that come later.
+    """
+    states = {name: expert.start(data.whitening.floor) for name, expert in EXACT_EXPERTS.items()}
+    blocks = range(len(data.arrivals.edges) - 1)
+    with _one_thread():
+        _, found = _segment(data, data.scores, EXACT_EXPERTS, states, blocks)
+    return {name: np.array(bits) for name, bits in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class RuleCode:
+    """Bits of each block `[B]` by a rule that is refitted now and then, and how its fits went."""
+
+    bits: Bits
+    fits: int
+    fitted: int
+
+
+def refit_edges(edges: np.ndarray[tuple[int], np.dtype[np.int64]], most: int = MOST_REFITS) -> list[int]:
+    """Positions among the blocks before which a rule is fitted: geometric in the number of objects, the first included.
+
+    >>> import numpy as np
+    >>> refit_edges(np.arange(20, 101, 2), 4)
+    [0, 5, 12, 23]
+    """
+    wanted = edges[0] * (edges[-1] / edges[0]) ** (np.arange(most) / most)
+    return sorted({int(np.argmin(np.abs(edges[:-1] - one))) for one in wanted})
+
+
+def rule_codes(data: Coded, learner: Approximator, name: str, seed: int) -> RuleCode:
+    """Bits of each block by a learner that is refitted on all earlier scenes at some of the blocks (plug-in).
+
+    What it leaves is coded in closed form: an additive part (which so goes on learning between two fits) and exceptions.
+    Weights of scales come from what was really predicted, not from fitted residuals; the noise is learnt anew after
+    each fit.
+    """
+    edges = data.arrivals.edges
+    experts = {name: EXACT_EXPERTS[ADDITIVE], name + PURE: EXACT_EXPERTS[CONSTANT]}
+    states = {word: expert.start(data.whitening.floor) for word, expert in experts.items()}
+    bits: dict[str, list[float]] = {word: [] for word in experts}
+    places = refit_edges(edges)
+    fitted = 0
+    for place, following in zip(places, [*places[1:], len(edges) - 1], strict=True):
+        left, good = _residuals(data, learner, int(edges[place]), int(edges[following]), seed)
+        fitted += good
+        states = {word: state.renewed(RENEWED if place else 1.0) for word, state in states.items()}
+        with _one_thread():
+            states, found = _segment(data, left, experts, states, range(place, following))
+        for word in experts:
+            bits[word] += found[word]
+    return RuleCode({word: np.array(one) for word, one in bits.items()}, len(places), fitted)
+
+
+def _residuals(
+    data: Coded, learner: Approximator, known: int, until: int, seed: int
+) -> tuple[FloatArray, bool]:
+    """What a learner leaves of the scores of the scenes of the first `until` objects, fitted on the first `known`."""
+    train, end = int(data.arrivals.starts[known]), int(data.arrivals.starts[until])
+    scale = data.whitening.deviations  # the learner sees components as large as they are
+    fit = learner.fit(data.table.take(np.arange(train)), data.scores[:train] * scale, seed)
+    predicted = np.asarray(fit.predict(data.table.take(np.arange(end))), dtype=np.float64)
+    return data.scores[:end] - predicted / scale, fit.fits_training
+
+
+def _segment(
+    data: Coded, left: FloatArray, experts: Mapping[str, Experts], states: Mapping[str, Mixture], blocks: range
+) -> tuple[dict[str, Mixture], dict[str, list[float]]]:
+    """Code a run of blocks of outputs `[n, D]`, given everything before it; bits of each block by name."""
+    edges = data.arrivals.edges
+    bits: dict[str, list[float]] = {name: [] for name in experts}
+    moments = data.moments(left, 0, int(edges[blocks.start]))
+    before, after = data.forms(moments, int(edges[blocks.start])), dict(states)
+    for k in blocks:
+        block = data.moments(left, int(edges[k]), int(edges[k + 1]))
+        moments = moments + block
+        now = data.forms(moments, int(edges[k + 1]))
+        for name, expert in experts.items():
+            after[name], density = after[name].coded(block.n, expert.of(now) - expert.of(before))
+            bits[name].append(-density / np.log(2))
+        before = now
+    return after, bits
+
+
+def switched(bits: Mapping[str, FloatArray]) -> FloatArray:
+    """Bits of each block by switching between codes, `[B]`.
+
+    Fixed share (Herbster and Warmuth 1998, Machine Learning 32) with a rate that falls: before block t = 1, 2, ... every
+    code keeps 1 - 1/(t + 1) of its weight and an equal part of the rest goes to all. The block's length is
+    -log2 sum_k w_k 2^-L_k. So it is the mixture over all sequences of codes, at no cost in time, and it loses at most
+    about log2 K + (switches + 1) log2(B K) bits to the best of them (compare the switch distribution of van Erven,
+    Grünwald and de Rooij 2012, JRSS B 74).
+    """
+    lengths = np.stack(list(bits.values())) * np.log(2)
+    count = len(lengths)
+    weights = np.full(count, -np.log(count))
+    out = np.empty(lengths.shape[1])
+    for t, block in enumerate(lengths.T):
+        if t:
+            rate = 1.0 / (t + 1)
+            weights = np.logaddexp(np.log1p(-rate) + weights, np.log(rate / count))
+        joint = weights - block
+        total = special.logsumexp(joint)
+        weights, out[t] = joint - total, -total / np.log(2)
+    return out
