@@ -12,7 +12,7 @@ import numpy as np
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError, TableError
-from bindscope.scenes import SceneTable
+from bindscope.scenes import FloatArray, SceneTable
 
 FIRST_BLOCK = 0.2  # share of the objects whose scenes are seen before coding starts
 FEWEST_ROWS = 16  # ... and at least so many scenes, or a quarter of all where these are few
@@ -45,7 +45,7 @@ class Arrivals:
         counts[: self.first] = 0
         return counts
 
-    def spread(self, bits: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def spread(self, bits: FloatArray) -> FloatArray:
         """Lengths of blocks `[B]` as lengths of objects `[O]`, in proportion to the scenes that arrive with them."""
         coded = self.coded.astype(np.float64)
         block = np.searchsorted(self.edges, np.arange(len(self.objects)), side="right") - 1

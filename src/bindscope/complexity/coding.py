@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, special
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from bindscope.complexity.arrivals import Arrivals
 from bindscope.complexity.base import Approximator
 from bindscope.complexity.evidence import TABLE_SCALES, VALUE_SCALES, Forms, Mixture, Moments, forms
-from bindscope.complexity.whitening import Whitening
+from bindscope.complexity.whitening import Vectors, Whitening
+from bindscope.concepts import IntArray
 from bindscope.design import concept_design, object_design
 from bindscope.scenes import FloatArray, SceneTable
 
@@ -36,7 +37,7 @@ class Experts(NamedTuple):
 
     with_values: bool
     part: slice
-    count: int
+    size: int
 
     def of(self, found: tuple[Forms, Forms]) -> Forms:
         """Their forms."""
@@ -44,7 +45,7 @@ class Experts(NamedTuple):
 
     def start(self, floor: FloatArray) -> Mixture:
         """Nothing is known of them."""
-        return Mixture.start(self.count, floor)
+        return Mixture.start(self.size, floor)
 
 
 EXACT_EXPERTS = {
@@ -55,9 +56,10 @@ EXACT_EXPERTS = {
 }
 
 
-def _one_thread() -> AbstractContextManager[object]:
+def one_thread() -> AbstractContextManager[object]:
     """Linear algebra on one thread: the matrices are too small for more."""
-    return threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,7 @@ class Coded:
     objects: sparse.csr_matrix
 
     @classmethod
-    def of(
-        cls, table: SceneTable, vectors: np.ndarray[tuple[int, ...], np.dtype[np.floating]], order: Arrivals, white: Whitening
-    ) -> Coded:
+    def of(cls, table: SceneTable, vectors: Vectors, order: Arrivals, white: Whitening) -> Coded:
         """Sort the rows of a table and its vectors `[n, d]`."""
         ordered = table.take(order.rows)
         ones = sparse.csr_matrix(np.ones((len(ordered), 1)))
@@ -93,7 +93,9 @@ class Coded:
         rows = slice(self.arrivals.starts[start], self.arrivals.starts[stop])
         return Moments.of(self.values[rows], self.objects[rows], outputs[rows])
 
-    def forms(self, moments: Moments, objects: int, table_scales: Sequence[float] = TABLE_SCALES) -> tuple[Forms, Forms]:
+    def forms(
+        self, moments: Moments, objects: int, table_scales: Sequence[float] = TABLE_SCALES
+    ) -> tuple[Forms, Forms]:
         """Forms of moments in which so many objects occur."""
         return forms(moments, objects * self.table.n_slots, table_scales)
 
@@ -106,7 +108,7 @@ def exact_codes(data: Coded) -> Bits:
     """
     states = {name: expert.start(data.whitening.floor) for name, expert in EXACT_EXPERTS.items()}
     blocks = range(len(data.arrivals.edges) - 1)
-    with _one_thread():
+    with one_thread():
         _, found = _segment(data, data.scores, EXACT_EXPERTS, states, blocks)
     return {name: np.array(bits) for name, bits in found.items()}
 
@@ -120,7 +122,7 @@ class RuleCode:
     fitted: int
 
 
-def refit_edges(edges: np.ndarray[tuple[int], np.dtype[np.int64]], most: int = MOST_REFITS) -> list[int]:
+def refit_edges(edges: IntArray, most: int = MOST_REFITS) -> list[int]:
     """Positions among the blocks before which a rule is fitted: geometric in the number of objects, the first included.
 
     >>> import numpy as np
@@ -148,16 +150,14 @@ def rule_codes(data: Coded, learner: Approximator, name: str, seed: int) -> Rule
         left, good = _residuals(data, learner, int(edges[place]), int(edges[following]), seed)
         fitted += good
         states = {word: state.renewed(RENEWED if place else 1.0) for word, state in states.items()}
-        with _one_thread():
+        with one_thread():
             states, found = _segment(data, left, experts, states, range(place, following))
         for word in experts:
             bits[word] += found[word]
     return RuleCode({word: np.array(one) for word, one in bits.items()}, len(places), fitted)
 
 
-def _residuals(
-    data: Coded, learner: Approximator, known: int, until: int, seed: int
-) -> tuple[FloatArray, bool]:
+def _residuals(data: Coded, learner: Approximator, known: int, until: int, seed: int) -> tuple[FloatArray, bool]:
     """What a learner leaves of the scores of the scenes of the first `until` objects, fitted on the first `known`."""
     train, end = int(data.arrivals.starts[known]), int(data.arrivals.starts[until])
     scale = data.whitening.deviations  # the learner sees components as large as they are
@@ -183,26 +183,3 @@ def _segment(
             bits[name].append(-density / np.log(2))
         before = now
     return after, bits
-
-
-def switched(bits: Mapping[str, FloatArray]) -> FloatArray:
-    """Bits of each block by switching between codes, `[B]`.
-
-    Fixed share (Herbster and Warmuth 1998, Machine Learning 32) with a rate that falls: before block t = 1, 2, ... every
-    code keeps 1 - 1/(t + 1) of its weight and an equal part of the rest goes to all. The block's length is
-    -log2 sum_k w_k 2^-L_k. So it is the mixture over all sequences of codes, at no cost in time, and it loses at most
-    about log2 K + (switches + 1) log2(B K) bits to the best of them (compare the switch distribution of van Erven,
-    Grünwald and de Rooij 2012, JRSS B 74).
-    """
-    lengths = np.stack(list(bits.values())) * np.log(2)
-    count = len(lengths)
-    weights = np.full(count, -np.log(count))
-    out = np.empty(lengths.shape[1])
-    for t, block in enumerate(lengths.T):
-        if t:
-            rate = 1.0 / (t + 1)
-            weights = np.logaddexp(np.log1p(-rate) + weights, np.log(rate / count))
-        joint = weights - block
-        total = special.logsumexp(joint)
-        weights, out[t] = joint - total, -total / np.log(2)
-    return out

@@ -101,9 +101,7 @@ def forms(
     return _stacked(bare), _stacked(full)
 
 
-def _without_table(
-    moments: Moments, seen: int, scale: float
-) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+def _without_table(moments: Moments, seen: int, scale: float) -> tuple[FloatArray, FloatArray, FloatArray, float]:
     """f'f, f'y, y'y after the table is integrated out, and its share of the log-determinant."""
     if not scale or not seen:
         return moments.ff, moments.fy, moments.yy, 0.0
@@ -199,7 +197,9 @@ class Mixture:
         """For a new rule: noise unknown again, and a `share` of the weight spread evenly over the experts."""
         experts = len(self.log_weights)
         even = np.log(share / experts)
-        weights = np.logaddexp(np.log1p(-share) + self.log_weights, even) if share < 1 else np.full_like(
-            self.log_weights, -np.log(experts)
+        weights = (
+            np.logaddexp(np.log1p(-share) + self.log_weights, even)
+            if share < 1
+            else np.full_like(self.log_weights, -np.log(experts))
         )
         return Mixture(weights, Noise.unknown(experts, self.noise.floor))

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import linalg
 
 from bindscope.design import row_mean
 from bindscope.errors import InputError
 from bindscope.scenes import FloatArray
+
+Vectors = NDArray[np.floating]
 
 Precision = Literal["total", "component"]
 COMPONENTS = 0.99
@@ -31,14 +34,14 @@ class Whitening:
     deviations: FloatArray
     floor: FloatArray
 
-    def __call__(self, vectors: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> FloatArray:
+    def __call__(self, vectors: Vectors) -> FloatArray:
         """Whitened scores `[n, D]` of vectors `[n, d]`."""
         scores = (np.asarray(vectors, dtype=np.float64) - self.mean) @ self.axes
         return np.asarray(scores / self.deviations)
 
 
 def whitening(
-    vectors: np.ndarray[tuple[int, ...], np.dtype[np.floating]],
+    vectors: Vectors,
     components: float = COMPONENTS,
     floor: float = FLOOR,
     precision: Precision = "total",
