@@ -22,6 +22,7 @@ from bindscope.complexity.coding import (
     PURE,
     SWITCH,
     Coded,
+    changes,
     exact_codes,
     one_thread,
     rule_codes,
@@ -126,9 +127,10 @@ def codelength(
     for order in range(orders):
         say(f"code length, order {order + 1} of {orders}")
         data = _coded(array, table, arrivals(table, seed, order, chosen.first_block), chosen)
-        part = _Part(data, exact_codes(data), {})
+        raw = changes(data, data.scores, range(len(data.block_rows)))
+        part = _Part(data, exact_codes(data, raw), {})
         for name, learner in zip(rules, learners, strict=True) if order < rule_orders else ():
-            code = rule_codes(data, learner, name, seed)
+            code = rule_codes(data, raw, learner, name, seed)
             part = replace(part, bits=part.bits | code.bits, fits={**part.fits, name: (code.fits, code.fitted)})
         parts.append(part)
     return _joined(names, parts, table)

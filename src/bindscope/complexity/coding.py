@@ -7,7 +7,7 @@ exceptions alone, with no rule. The code of a block is its predictive density gi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -43,10 +43,6 @@ class Experts(NamedTuple):
         """Their forms."""
         return found[self.with_values].pick(self.part)
 
-    def start(self, floor: FloatArray) -> Mixture:
-        """Nothing is known of them."""
-        return Mixture.start(self.size, floor)
-
 
 EXACT_EXPERTS = {
     CONSTANT: Experts(False, slice(0, 1), 1),
@@ -54,6 +50,7 @@ EXACT_EXPERTS = {
     ADDITIVE: Experts(True, slice(None), len(TABLE_SCALES) * len(VALUE_SCALES)),
     ADDITIVE + PURE: Experts(True, slice(0, len(VALUE_SCALES)), len(VALUE_SCALES)),
 }
+Change = tuple[Forms, Forms]
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -88,6 +85,11 @@ class Coded:
         objects = sparse.csr_matrix(object_design(ordered, by_slot=True)[:, columns])
         return cls(order, ordered, white, white(vectors[order.rows]), values, objects)
 
+    @property
+    def block_rows(self) -> list[int]:
+        """Number of scenes of each block."""
+        return [int(rows) for rows in np.diff(self.arrivals.starts[self.arrivals.edges])]
+
     def moments(self, outputs: FloatArray, start: int, stop: int) -> Moments:
         """Sums over the scenes of the objects start..stop of the order; outputs `[n, D]` in the order of coding."""
         rows = slice(self.arrivals.starts[start], self.arrivals.starts[stop])
@@ -100,17 +102,37 @@ class Coded:
         return forms(moments, objects * self.table.n_slots, table_scales)
 
 
-def exact_codes(data: Coded) -> Bits:
+def changes(data: Coded, outputs: FloatArray, blocks: range) -> list[Change]:
+    """How each of a run of blocks changes the forms of outputs `[n, D]`, given everything before it."""
+    edges = data.arrivals.edges
+    found = []
+    with one_thread():
+        moments = data.moments(outputs, 0, int(edges[blocks.start]))
+        before = data.forms(moments, int(edges[blocks.start]))
+        for k in blocks:
+            moments = moments + data.moments(outputs, int(edges[k]), int(edges[k + 1]))
+            now = data.forms(moments, int(edges[k + 1]))
+            found.append((now[0] - before[0], now[1] - before[1]))
+            before = now
+    return found
+
+
+def exact_codes(data: Coded, raw: Sequence[Change]) -> Bits:
     """Bits of each block `[B]` by the rules that are linear in their features, the table and a constant: exact.
 
-    The first block tells what is known of its objects. Which scales are right is learnt from coded blocks alone: in the
-    coordinates that were fitted on it, the objects of the first block look larger than those that come later.
+    raw: changes by the scores themselves. The first block tells what is known of its objects. Which scales are right is
+    learnt from coded blocks alone: in coordinates that were fitted on the first block, its objects look larger than
+    those that come later.
     """
-    states = {name: expert.start(data.whitening.floor) for name, expert in EXACT_EXPERTS.items()}
-    blocks = range(len(data.arrivals.edges) - 1)
-    with one_thread():
-        _, found = _segment(data, data.scores, EXACT_EXPERTS, states, blocks)
-    return {name: np.array(bits) for name, bits in found.items()}
+    rows, floor = data.block_rows, data.whitening.floor
+    out = {}
+    for name, experts in EXACT_EXPERTS.items():
+        state, bits = Mixture.start(experts.size, floor), []
+        for count, change in zip(rows, raw, strict=True):
+            state, density = state.coded(count, experts.of(change))
+            bits.append(-density / np.log(2))
+        out[name] = np.array(bits)
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,28 +155,30 @@ def refit_edges(edges: IntArray, most: int = MOST_REFITS) -> list[int]:
     return sorted({int(np.argmin(np.abs(edges[:-1] - one))) for one in wanted})
 
 
-def rule_codes(data: Coded, learner: Approximator, name: str, seed: int) -> RuleCode:
+def rule_codes(data: Coded, raw: Sequence[Change], learner: Approximator, name: str, seed: int) -> RuleCode:
     """Bits of each block by a learner that is refitted on all earlier scenes at some of the blocks (plug-in).
 
     What it leaves is coded in closed form: an additive part (which so goes on learning between two fits) and exceptions.
-    Weights of scales come from what was really predicted, not from fitted residuals; the noise is learnt anew after
-    each fit.
+    Each component mixes this with the same code without the learner, so a rule that fails costs little. Weights come
+    from what was really predicted, never from fitted residuals; the noise of the learner is learnt anew after each fit.
     """
-    edges = data.arrivals.edges
-    experts = {name: EXACT_EXPERTS[ADDITIVE], name + PURE: EXACT_EXPERTS[CONSTANT]}
-    states = {word: expert.start(data.whitening.floor) for word, expert in experts.items()}
-    bits: dict[str, list[float]] = {word: [] for word in experts}
-    places = refit_edges(edges)
-    fitted = 0
+    edges, floor = data.arrivals.edges, data.whitening.floor
+    full, alone = EXACT_EXPERTS[ADDITIVE], EXACT_EXPERTS[CONSTANT]
+    mixed, single = Mixture.start(2 * full.size, floor), Mixture.start(1, floor)
+    bits: list[tuple[float, float]] = []
+    places, fitted = refit_edges(edges), 0
     for place, following in zip(places, [*places[1:], len(edges) - 1], strict=True):
         left, good = _residuals(data, learner, int(edges[place]), int(edges[following]), seed)
         fitted += good
-        states = {word: state.renewed(RENEWED if place else 1.0) for word, state in states.items()}
-        with one_thread():
-            states, found = _segment(data, left, experts, states, range(place, following))
-        for word in experts:
-            bits[word] += found[word]
-    return RuleCode({word: np.array(one) for word, one in bits.items()}, len(places), fitted)
+        mixed, single = mixed.renewed(RENEWED, full.size), single.renewed(1.0, 1)
+        blocks = range(place, following)
+        for k, change in zip(blocks, changes(data, left, blocks), strict=True):
+            both = full.of(change).beside(full.of(raw[k]))
+            mixed, density = mixed.coded(data.block_rows[k], both)
+            single, other = single.coded(data.block_rows[k], alone.of(change))
+            bits.append((-density / np.log(2), -other / np.log(2)))
+    columns = np.array(bits)
+    return RuleCode({name: columns[:, 0], name + PURE: columns[:, 1]}, len(places), fitted)
 
 
 def _residuals(data: Coded, learner: Approximator, known: int, until: int, seed: int) -> tuple[FloatArray, bool]:
@@ -164,22 +188,3 @@ def _residuals(data: Coded, learner: Approximator, known: int, until: int, seed:
     fit = learner.fit(data.table.take(np.arange(train)), data.scores[:train] * scale, seed)
     predicted = np.asarray(fit.predict(data.table.take(np.arange(end))), dtype=np.float64)
     return data.scores[:end] - predicted / scale, fit.fits_training
-
-
-def _segment(
-    data: Coded, left: FloatArray, experts: Mapping[str, Experts], states: Mapping[str, Mixture], blocks: range
-) -> tuple[dict[str, Mixture], dict[str, list[float]]]:
-    """Code a run of blocks of outputs `[n, D]`, given everything before it; bits of each block by name."""
-    edges = data.arrivals.edges
-    bits: dict[str, list[float]] = {name: [] for name in experts}
-    moments = data.moments(left, 0, int(edges[blocks.start]))
-    before, after = data.forms(moments, int(edges[blocks.start])), dict(states)
-    for k in blocks:
-        block = data.moments(left, int(edges[k]), int(edges[k + 1]))
-        moments = moments + block
-        now = data.forms(moments, int(edges[k + 1]))
-        for name, expert in experts.items():
-            after[name], density = after[name].coded(block.n, expert.of(now) - expert.of(before))
-            bits[name].append(-density / np.log(2))
-        before = now
-    return after, bits

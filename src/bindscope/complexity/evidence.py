@@ -76,6 +76,11 @@ class Forms:
     def __sub__(self, other: Forms) -> Forms:
         return Forms(self.logdet - other.logdet, self.quadratic - other.quadratic)
 
+    def beside(self, other: Forms) -> Forms:
+        """Two sets of scales as one."""
+        both = np.concatenate([self.quadratic, other.quadratic])
+        return Forms(np.concatenate([self.logdet, other.logdet]), both)
+
     def pick(self, experts: slice) -> Forms:
         """Some of the scales."""
         return Forms(self.logdet[experts], self.quadratic[experts])
@@ -132,16 +137,16 @@ def _stacked(found: Sequence[tuple[float, FloatArray]]) -> Forms:
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """What is known of the noise variances: inverse-gamma(shape, rate `[G, D]`) above floor `[D]`."""
+    """What is known of the noise variances: inverse-gamma(shape `[G, 1]`, rate `[G, D]`) above floor `[D]`."""
 
-    shape: float
+    shape: FloatArray
     rate: FloatArray
     floor: FloatArray
 
     @classmethod
     def unknown(cls, experts: int, floor: FloatArray) -> Noise:
-        """Half an observation at the floor: next to nothing is known."""
-        return cls(0.5, np.broadcast_to(floor, (experts, len(floor))), floor)
+        """One observation at the floor: next to nothing is known."""
+        return cls(np.full((experts, 1), 0.5), np.tile(floor, (experts, 1)), floor)
 
     def learnt(self, rows: int, change: Forms) -> tuple[Noise, FloatArray]:
         """The same after `rows` more rows, and the log predictive density of these, in nats `[G, D]`."""
@@ -149,28 +154,35 @@ class Noise:
         density = after._log_mass() - self._log_mass() - change.logdet[:, None] / 2 - rows / 2 * np.log(2 * np.pi)
         return after, density
 
+    def forgotten(self, experts: int) -> Noise:
+        """The same, with the first so many experts knowing nothing."""
+        fresh = Noise.unknown(experts, self.floor)
+        shape = np.concatenate([fresh.shape, self.shape[experts:]])
+        return Noise(shape, np.concatenate([fresh.rate, self.rate[experts:]]), self.floor)
+
     def _log_mass(self) -> FloatArray:
         """log of the integral of v^-(shape + 1) exp(-rate / v) over v above the floor."""
         above = log_gammainc(self.shape, self.rate / self.floor)
         return np.asarray(special.gammaln(self.shape) - self.shape * np.log(self.rate) + above)
 
 
-def log_gammainc(shape: float, x: FloatArray) -> FloatArray:
+def log_gammainc(shape: FloatArray, x: FloatArray) -> FloatArray:
     """log P(shape, x), the regularised lower incomplete gamma function, also where P itself underflows.
 
     There by the series P(a, x) = x^a e^-x / G(a + 1) (1 + x / (a + 1) + x^2 / ((a + 1)(a + 2)) + ...), DLMF 8.7.1.
     """
-    plain = special.gammainc(shape, x)
+    wide = np.broadcast_to(shape, x.shape)
+    plain = special.gammainc(wide, x)
     out = np.log(np.maximum(plain, _SMALLEST))
     tiny = plain < _SMALLEST
     if tiny.any():
-        small = x[tiny]
+        a, small = wide[tiny], x[tiny]
         term, total, step = np.ones_like(small), np.ones_like(small), 0
         while (term > 1e-17 * total).any():
             step += 1
-            term = term * small / (shape + step)
+            term = term * small / (a + step)
             total = total + term
-        out[tiny] = shape * np.log(small) - small - special.gammaln(shape + 1) + np.log(total)
+        out[tiny] = a * np.log(small) - small - special.gammaln(a + 1) + np.log(total)
     return np.asarray(out)
 
 
@@ -193,13 +205,9 @@ class Mixture:
         total = special.logsumexp(joint, axis=0)
         return Mixture(joint - total, noise), float(np.sum(total))
 
-    def renewed(self, share: float) -> Mixture:
-        """For a new rule: noise unknown again, and a `share` of the weight spread evenly over the experts."""
-        experts = len(self.log_weights)
-        even = np.log(share / experts)
-        weights = (
-            np.logaddexp(np.log1p(-share) + self.log_weights, even)
-            if share < 1
-            else np.full_like(self.log_weights, -np.log(experts))
-        )
-        return Mixture(weights, Noise.unknown(experts, self.noise.floor))
+    def renewed(self, share: float, experts: int) -> Mixture:
+        """For new predictions of the first so many experts: their noise unknown again, and a `share` (0..1] of the
+        weight spread evenly over all experts."""
+        kept = np.log1p(-share) + self.log_weights if share < 1 else np.full_like(self.log_weights, -np.inf)
+        weights = np.logaddexp(kept, np.log(share / len(self.log_weights)))
+        return Mixture(weights, self.noise.forgotten(experts))
