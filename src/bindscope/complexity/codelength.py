@@ -88,17 +88,6 @@ class CodeLengths:
         known = min(len(self.bits[code]), len(self.bits[base]))
         return self.bits[code][:known] - self.bits[base][:known]
 
-    def per_scene(self, code: str, base: str = CONSTANT) -> float:
-        """Bits a coded scene relative to another code, over all orders; negative is shorter."""
-        longer = self.longer(code, base)
-        return float(longer.sum() / self.scenes[: len(longer)].sum())
-
-    def per_dimension(self, code: str, base: str = CONSTANT) -> float:
-        """The same a scene and coded component."""
-        longer = self.longer(code, base)
-        cells = self.scenes[: len(longer)] * self.dimensions[: len(longer), None]
-        return float(longer.sum() / cells.sum())
-
 
 def codelength(
     vectors: Vectors,

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bindscope.complexity.codelength import CodeLengths
+from bindscope.complexity.coding import LOOKUP
 from bindscope.concepts import IntArray
 from bindscope.scenes import FloatArray
 from bindscope.uncertainty import DRAWS, UNKNOWN, Interval, percentile
@@ -47,20 +48,26 @@ class ArrivalBootstrap:
     def drawn(self, longer: FloatArray, cells: FloatArray, which: Resampled = "both") -> FloatArray:
         """Cumulative sums over arrivals of `longer` `[R', O]` relative to the sum of all `cells` `[R', O]`, `[draws, O]`.
 
-        Only draws in which some cell has weight.
+        Draws in which no cell has weight take the mean of the others.
         """
         if which != "objects" and len(longer) < 2:
             which = "objects"  # one order cannot be resampled
         below = self._sums(cells, which).sum(axis=1)
         kept = below > 0
-        return np.asarray(self._sums(longer, which)[kept].cumsum(axis=1) / below[kept, None])
+        out = self._sums(longer, which).cumsum(axis=1) / np.where(kept, below, 1.0)[:, None]
+        out[~kept] = out[kept].mean(axis=0) if kept.any() else np.nan
+        return np.asarray(out)
 
     def ratio(self, longer: FloatArray, cells: FloatArray, which: Resampled = "both") -> Interval:
         """Interval of sum(longer) / sum(cells)."""
-        coded = np.unique(self.found.objects[: len(cells)][cells > 0])
-        if len(coded) < 2 or (which == "orders" and len(longer) < 2):
+        if not self.varies(cells, which):
             return UNKNOWN
         return percentile(self.drawn(longer, cells, which)[:, -1])
+
+    def varies(self, cells: FloatArray, which: Resampled = "both") -> bool:
+        """Whether there is anything to resample."""
+        coded = np.unique(self.found.objects[: len(cells)][cells > 0])
+        return len(coded) >= 2 and not (which == "orders" and len(cells) < 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,3 +124,21 @@ def _pay_interval(draws: FloatArray, seen: IntArray) -> Interval:
     places = np.r_[seen.astype(np.float64), np.inf][_stays_positive(draws)]
     low, high = np.quantile(places, [0.025, 0.975], method="inverted_cdf")
     return Interval(float(low), float(high))
+
+
+def length(
+    found: CodeLengths, code: str, bootstrap: ArrivalBootstrap, per_dimension: bool = False
+) -> tuple[float, Interval]:
+    """Bits a scene (or a scene and component) relative to the constant predictor, and its interval.
+
+    The table's length in all orders, minus what the code saves over it in the orders that it knows: codes that know fewer
+    orders so compare with the others.
+    """
+    cells = found.scenes.astype(np.float64)
+    if per_dimension:
+        cells = cells * found.dimensions[:, None].astype(np.float64)
+    base, extra = found.longer(LOOKUP), found.longer(code, LOOKUP)
+    some = cells[: len(extra)]
+    value = float(base.sum() / cells.sum() + extra.sum() / some.sum())
+    drawn = bootstrap.drawn(base, cells)[:, -1] + bootstrap.drawn(extra, some)[:, -1]
+    return value, percentile(drawn) if bootstrap.varies(cells) else UNKNOWN
