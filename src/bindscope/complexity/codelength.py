@@ -37,7 +37,7 @@ from bindscope.scenes import FloatArray, SceneTable
 
 FAMILIES = (LOOKUP, ADDITIVE, "per-object", "global", "mlp:256", SWITCH)
 ORDERS = 20
-RULE_ORDERS = 5
+RULE_ORDERS = 3
 MOST_COLUMNS = 1000  # objects x slots of the table: above that some objects stand for all
 MOST_ROWS = 20_000
 Progress = Callable[[str], None]
@@ -102,9 +102,9 @@ def codelength(
     """Prequential code length of vectors `[n, d]` given the concepts, under each family.
 
     families: `lookup` (objects x slot) and `additive` (concepts x slot), which are exact; names of approximators, which
-    are refitted on all earlier scenes at up to seven points and use the first `rule_orders` orders; `switch` between all
+    are refitted on all earlier scenes at up to six points and use the first `rule_orders` orders; `switch` between all
     of these. Scenes of one number of objects. Cost: orders x 40 blocks x 13 factorisations of P^3 / 3, P = objects x slots;
-    a second an order for 9,900 scenes of 100 objects, and seven fits an order for each approximator.
+    a second an order for 9,900 scenes of 100 objects, and six fits an order for each approximator.
     Raises TableError where there are too few objects, VectorsError, UnknownNameError.
     """
     array, chosen = checked_vectors(vectors, len(table)), choices or Choices()

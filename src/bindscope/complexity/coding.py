@@ -28,7 +28,7 @@ LOOKUP, ADDITIVE, CONSTANT, SWITCH = "lookup", "additive", "constant", "switch"
 EXACT = (LOOKUP, ADDITIVE)
 PURE = " alone"  # marks the code of a rule without exceptions
 RENEWED = 0.5  # share of the weight of prior scales that a refitted rule spreads evenly
-MOST_REFITS = 7
+MOST_REFITS = 6
 Bits = dict[str, FloatArray]
 
 

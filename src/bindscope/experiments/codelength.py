@@ -18,7 +18,7 @@ from bindscope.errors import DegenerateWarning, TableError
 from bindscope.results import Record
 from bindscope.uncertainty import Interval
 
-CURVE_POINTS = 25
+CURVE_POINTS = 16
 SENSITIVITY_ORDERS = 3
 VARIANTS: dict[str, dict[str, Any]] = {
     "components": {"components": (0.95, 0.999)},
@@ -38,8 +38,9 @@ def codelength_records(
 ) -> list[Record]:
     """All records of the analysis `codelength`, on the scenes of the number of objects that most rows have.
 
-    Of data with more than 1,000 objects x slots, or 20,000 scenes, a random part stands for all (n_objects, n_scenes say
-    so). families: None takes all, `mlp` only where torch is installed. Where too little is there to code, one record without a value, with a DegenerateWarning.
+    families: None takes all, `mlp` only where torch is installed. Of data with more than 1,000 objects x slots, or 20,000
+    scenes, a random part stands for all (n_objects and n_scenes say so). Where too little is there to code, one record
+    without a value, and a DegenerateWarning.
     """
     names = _available() if families is None else families
     table = embeddings.table

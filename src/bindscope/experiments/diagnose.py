@@ -23,6 +23,7 @@ from bindscope.experiments.costs import about, estimate
 from bindscope.experiments.editing import editing_records
 from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
 from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
+from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.removing import removal_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
@@ -35,7 +36,7 @@ from bindscope.scenes import BoolArray, SceneTable
 from bindscope.threads import one_thread
 
 # all that a diagnosis can run, in this order
-ANALYSES = ("audit", "recognition", "geometry", "variance", "removal", "editing")
+ANALYSES = ("audit", "recognition", "geometry", "variance", "removal", "editing", "codelength")
 DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6
@@ -177,6 +178,7 @@ class _Jobs:
             "variance": lambda: variance_records(self.main, self.seed),
             "removal": lambda: removal_records(self.main, self.seed, self.say),
             "editing": lambda: editing_records(self.main, self.singles, *self.probes, self.seed, self.say),
+            "codelength": lambda: codelength_records(self.main, self.seed, say=self.say),
         }
         with one_thread():
             return makers[name]()

@@ -41,6 +41,12 @@ METRICS = {
     "n_cases": "Edits",
     "swap_accuracy": "Swap accuracy",
     "bits_per_scene": "Bits per scene",
+    "bits_per_dimension": "Bits per scene and dimension",
+    "bits_saved": "Bits saved",
+    "objects_to_pay": "Objects after which it pays",
+    "coded_dimensions": "Coded components",
+    "first_block_objects": "Objects of the first block",
+    "fits_training": "Share of fits that learnt their training scenes",
     "coverage_threshold": "Coverage threshold",
     "threshold_slope": "Slope at the threshold, per unit of coverage",
     "fits_training": "Splits on which it fits its own training scenes",
@@ -108,6 +114,15 @@ VARIANTS = {
     "minus": "minus {}",
     "rank": "rank {}",
     "by_split": "by split: {}",
+    "exceptions": "exceptions: {}",
+    "resampled": "interval over {}",
+    "components": "components to {} of the variance",
+    "floor": "variance floor {}",
+    "precision": "precision by {}",
+    "first_block": "first block of {} of the objects",
+    "whitening": "whitened on {}",
+    "orders": "{} orders",
+    "objects_seen": "after {} objects",
     "additive_ties_wrong": "an additive scorer, ties wrong: {}",
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
@@ -128,6 +143,7 @@ COUNTS = frozenset(
         "n_bags",
         "n_values",
     }
+    | {"objects_to_pay", "coded_dimensions", "first_block_objects", "orders"}
 )
 
 

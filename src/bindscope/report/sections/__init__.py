@@ -8,6 +8,7 @@ from bindscope.report.blocks import Section
 from bindscope.report.run import Run
 from bindscope.report.sections import (
     audit,
+    codelength,
     complexity,
     editing,
     generic,
@@ -28,6 +29,7 @@ BUILDERS: dict[str, Callable[[Run], Section]] = {
     "removal": removal.build,
     "editing": editing.build,
     "complexity": complexity.build,
+    "codelength": codelength.build,
     "audit": audit.build,
 }
 
