@@ -10,23 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.complexity.codelength import FAMILIES, Choices, CodeLengths, codelength, small_enough
+from bindscope.complexity.codelength import FAMILIES, ORDERS, Choices, CodeLengths, codelength, small_enough
 from bindscope.complexity.coding import ADDITIVE, EXACT, LOOKUP, PURE
 from bindscope.complexity.saving import ArrivalBootstrap, Saving, length, saving
 from bindscope.embeddings import Embeddings
+from bindscope.encoders.base import Vectors
 from bindscope.errors import DegenerateWarning, TableError
 from bindscope.results import Record
+from bindscope.scenes import SceneTable
 from bindscope.uncertainty import Interval
 
 CURVE_POINTS = 16
 SENSITIVITY_ORDERS = 3
-VARIANTS: dict[str, dict[str, Any]] = {
-    "components": {"components": (0.95, 0.999)},
-    "floor": {"floor": (1e-3, 1e-5)},
-    "precision": {"precision": ("component",)},
-    "first_block": {"first_block": (0.4,)},
-    "whitening": {"whiten_on": ("all scenes",)},
-}
+VARIANTS: tuple[tuple[dict[str, Any], Choices], ...] = (
+    ({"components": 0.95}, Choices(components=0.95)),
+    ({"components": 0.999}, Choices(components=0.999)),
+    ({"floor": 1e-3}, Choices(floor=1e-3)),
+    ({"floor": 1e-5}, Choices(floor=1e-5)),
+    ({"precision": "component"}, Choices(precision="component")),
+    ({"first_block": 0.4}, Choices(first_block=0.4)),
+    ({"whitening": "all scenes"}, Choices(whiten_on="all scenes")),
+)
 Progress = Callable[[str], None]
 
 
@@ -35,6 +39,7 @@ def codelength_records(
     seed: int,
     families: Sequence[str] | None = None,
     say: Progress | None = None,
+    orders: int = ORDERS,
 ) -> list[Record]:
     """All records of the analysis `codelength`, on the scenes of the number of objects that most rows have.
 
@@ -47,18 +52,26 @@ def codelength_records(
     rows = table.rows_with(table.headline_count)
     vectors, scenes = small_enough(embeddings.vectors[rows], table.take(rows), seed)
     try:
-        found = codelength(vectors, scenes, seed, names, progress=say)
+        found = codelength(vectors, scenes, seed, names, orders, progress=say)
     except TableError as error:
         warnings.warn(f"no code length: {error}", DegenerateWarning, stacklevel=2)
         return [Record("codelength", "bits_per_scene", None, LOOKUP, n_scenes=len(scenes), seed=seed)]
-    records = _Maker(found, seed).records()
     exact = tuple(name for name in dict.fromkeys((LOOKUP, *names)) if name in EXACT)
-    for key, choice in VARIANTS.items():
-        for name, values in choice.items():
-            for value in values:
-                other = replace(Choices(), **{name: value})
-                again = codelength(vectors, scenes, seed, exact, SENSITIVITY_ORDERS, choices=other, progress=say)
-                records += _Maker(again, seed).variants({key: value, "orders": SENSITIVITY_ORDERS})
+    again = _sensitivity(vectors, scenes, seed, exact, min(orders, SENSITIVITY_ORDERS), say)
+    return [*_Maker(found, seed).records(), *again]
+
+
+def _sensitivity(
+    vectors: Vectors, table: SceneTable, seed: int, families: tuple[str, ...], orders: int, say: Progress | None
+) -> list[Record]:
+    """The exact families under other choices, in fewer orders; a choice that leaves nothing to code has no row."""
+    records: list[Record] = []
+    for extra, choices in VARIANTS:
+        try:
+            found = codelength(vectors, table, seed, families, orders, choices=choices, progress=say)
+        except TableError:
+            continue
+        records += _Maker(found, seed).variants({**extra, "orders": orders})
     return records
 
 
