@@ -25,6 +25,9 @@ def complexity(
     ] = None,
     splits: Annotated[int, typer.Option("--splits", help="Repeated splits and seeds.")] = 3,
     tune: Annotated[bool, typer.Option("--tune", help="Choose more settings on validation objects (slower).")] = False,
+    codelength: Annotated[
+        bool, typer.Option("--codelength/--no-codelength", help="Code lengths too: which rule saves bits.")
+    ] = True,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +37,7 @@ def complexity(
     from bindscope.report import write_report
 
     coverages = COVERAGES if coverage is None else tuple(_number(word) for word in _words(coverage))
-    settings = Settings(coverages, () if learners is None else tuple(_named(learners)), splits, tune, seed)
+    settings = Settings(coverages, () if learners is None else tuple(_named(learners)), splits, tune, seed, codelength)
     with progress_lines(not as_json) as say:
         results = run_complexity(run, settings, say)
         say("writing the report")
@@ -42,10 +45,23 @@ def complexity(
     if as_json:
         typer.echo(results.to_json(), nl=False)
         return
-    _print_curves(results)
-    for sentence in complexity_sentences(results):
+    _print_curves(results.select(analysis="complexity"))
+    for sentence in complexity_sentences(results.select(analysis="complexity")):
         typer.echo(sentence)
+    print_code_lengths(results)
     typer.echo(str(page))
+
+
+def print_code_lengths(results: Results) -> None:
+    """Bits by family, and what they say; nothing where there are none."""
+    from bindscope.report.sections.codelength import sentences
+
+    found = results.select(analysis="codelength")
+    bits = found.headline(metric=("bits_per_scene", "bits_saved", "objects_to_pay"))
+    if len(bits):
+        print_table(figures_table("Code length", bits))
+        for sentence in sentences(found):
+            typer.echo(sentence)
 
 
 def _words(text: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -47,7 +46,7 @@ def codelength_records(
     scenes, a random part stands for all (n_objects and n_scenes say so). Where too little is there to code, one record
     without a value, and a DegenerateWarning.
     """
-    names = _available() if families is None else families
+    names = available_families() if families is None else families
     table = embeddings.table
     rows = table.rows_with(table.headline_count)
     vectors, scenes = small_enough(embeddings.vectors[rows], table.take(rows), seed)
@@ -75,7 +74,8 @@ def _sensitivity(
     return records
 
 
-def _available() -> tuple[str, ...]:
+def available_families() -> tuple[str, ...]:
+    """FAMILIES without those whose library is not installed."""
     torch = find_spec("torch") is not None
     return tuple(name for name in FAMILIES if torch or not name.startswith("mlp"))
 
@@ -139,9 +139,12 @@ class _Maker:
         """Bits saved so far, at some numbers of objects."""
         points = np.unique(np.linspace(0, len(one.seen) - 1, CURVE_POINTS).round().astype(int))
         return [
-            replace(
-                self.record("bits_saved", one.curve[i], Interval(*one.band[i]), code, base),
-                coverage=float(one.seen[i]) / self.found.n_objects,
+            self.record(
+                "bits_saved",
+                one.curve[i],
+                Interval(*one.band[i]),
+                code,
+                base,
                 extra={"cumulative": True, "objects_seen": int(one.seen[i])},
             )
             for i in points

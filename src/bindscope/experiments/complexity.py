@@ -7,6 +7,7 @@ that are missing. What all cells share (the probes) is made once.
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import time
 import warnings
@@ -23,10 +24,11 @@ from bindscope.complexity.judging import CrossProbes, Judged, cross_probes, judg
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
+from bindscope.experiments.codelength import available_families, codelength_records
 from bindscope.experiments.complexity_records import CellOutcome, complexity_records
 from bindscope.experiments.diagnose import of_count
-from bindscope.experiments.rundir import amend_config, config_hash, read_config, replace_records
-from bindscope.results import Results
+from bindscope.experiments.rundir import amend_config, config_hash, read_config, replace_records, write_text
+from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.splits import MIXED, TEST, TRAIN, split_objects
 
@@ -60,13 +62,15 @@ def default_learners() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Settings:
-    """The grid. splits: repeated splits of the objects at each coverage; tune: more settings chosen on validation objects."""
+    """The grid. splits: repeated splits of the objects at each coverage; tune: more settings chosen on validation objects;
+    codelength: code lengths too, of the default families or of the learners that are named."""
 
     coverages: tuple[float, ...] = COVERAGES
     learners: tuple[str, ...] = ()
     splits: int = 3
     tune: bool = False
     seed: int = 0
+    codelength: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "learners", tuple(dict.fromkeys(self.learners)) or default_learners())
@@ -117,6 +121,8 @@ def run_complexity(run: str | Path, settings: Settings, progress: Progress | Non
     say("intervals")
     outcomes = [store.outcome(cell) for cell in cells]
     records = complexity_records(outcomes, main.vectors, main.table, probes, settings.seed)
+    if settings.codelength:
+        records = [*records, *_code_lengths(store, main, settings, say)]
     results = Results(records).stamped(
         model=config["model"],
         modality=main.modality,
@@ -124,10 +130,25 @@ def run_complexity(run: str | Path, settings: Settings, progress: Progress | Non
         config_hash=config["hash"],
         version=bindscope.__version__,
     )
-    replace_records(directory, ("complexity",), results)
+    replace_records(directory, ("complexity", "codelength") if settings.codelength else ("complexity",), results)
     amend_config(directory, "complexity", _settings_record(settings))
     store.remove()
     return results
+
+
+def code_families(settings: Settings) -> tuple[str, ...]:
+    """Families of the code length: the default ones where the learners are the default ones, else these."""
+    named = () if settings.learners == default_learners() else settings.learners
+    return tuple(dict.fromkeys(("lookup", "additive", *named, "switch"))) if named else available_families()
+
+
+def _code_lengths(store: _Store, main: Embeddings, settings: Settings, say: Progress) -> list[Record]:
+    families = code_families(settings)
+    done = store.finished(families)
+    if done is None:
+        done = codelength_records(main, settings.seed, families, say)
+        store.finish(families, done)
+    return done
 
 
 def grid(settings: Settings, table: SceneTable) -> list[Cell]:
@@ -292,6 +313,21 @@ class _Store:
             meta["converged"],
             meta["notes"],
         )
+
+    def finished(self, families: Sequence[str]) -> list[Record] | None:
+        """Code lengths of an earlier call that was killed after them, else None."""
+        try:
+            rows = json.loads(self._lengths(families).read_text(encoding="utf-8"))
+            return [Record(**row) for row in rows]
+        except (OSError, ValueError, TypeError):
+            return None  # not there, or cut short: they are made again
+
+    def finish(self, families: Sequence[str], records: Sequence[Record]) -> None:
+        """Keep finished code lengths."""
+        write_text(self._lengths(families), Results(records).to_json())
+
+    def _lengths(self, families: Sequence[str]) -> Path:
+        return self.directory / f"{config_hash({**self.inputs, 'codelength': list(families)})}.json"
 
     def remove(self) -> None:
         """Take the files away once their figures are among the results."""

@@ -99,7 +99,8 @@ def _above(record: Record) -> bool:
 
 
 def _curve(every: Results) -> list[Figure]:
-    points = [r for r in every.select(metric="bits_saved", target=LOOKUP) if r.extra.get("cumulative")]
+    found = [r for r in every.select(metric="bits_saved", target=LOOKUP) if r.extra.get("cumulative")]
+    points = [replace(r, coverage=r.extra["objects_seen"] / r.n_objects) for r in found if r.n_objects]
     if not points:
         return []
     looks = series_of(_name(r) for r in points)
