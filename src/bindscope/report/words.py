@@ -46,7 +46,6 @@ METRICS = {
     "objects_to_pay": "Objects after which it pays",
     "coded_dimensions": "Coded components",
     "first_block_objects": "Objects of the first block",
-    "fits_training": "Share of fits that learnt their training scenes",
     "coverage_threshold": "Coverage threshold",
     "threshold_slope": "Slope at the threshold, per unit of coverage",
     "fits_training": "Splits on which it fits its own training scenes",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bindscope.report.blocks import COLUMNS, Block, Gallery, Note, Section, every_row, record_table
-from bindscope.report.figures import BLUE, ORANGE, Figure, Series, axis, series_of
+from bindscope.report.figures import BLUE, GREY, ORANGE, Figure, Series, series_of
 from bindscope.report.forest import Row, Style, forest
-from bindscope.report.lines import curves
+from bindscope.report.lines import Along, curves
 from bindscope.report.run import Run
 from bindscope.report.words import interval_text, plain, value_text, variant
 from bindscope.results import Record, Results
@@ -16,7 +16,8 @@ LEAD = (
     "How many bits the vectors cost when the concepts are known, coded object by object as they arrive. A table of objects "
     "(lookup) has to store each new object; a rule that is right foresees it, and so costs fewer bits. Each rule may have "
     "exceptions, object by object, and how large they are is learnt: a rule that is of no use costs about as much as the "
-    "table. Bits are relative to a constant predictor; fewer are better. Hollow marks: the rule without exceptions."
+    "table. Bits are relative to a constant predictor; fewer are better. A product across objects and a perceptron can also "
+    "say how the objects of a scene act on each other, which no table of single objects can."
 )
 LOOKUP, ADDITIVE, SWITCH = "lookup", "additive", "switch"
 NAMES = {
@@ -28,6 +29,7 @@ NAMES = {
 }
 WHOLE = Series("with exceptions", BLUE, "circle")
 ALONE = Series("without exceptions", ORANGE, "diamond", hollow=True)
+ARRIVED = Along("Objects that have arrived", lambda record: record.extra.get("objects_seen"))
 TABLE = tuple(c for c in COLUMNS if c[0] not in ("coverage", "split", "chance", "ceiling", "ties", "seed", "details"))
 
 
@@ -99,32 +101,40 @@ def _above(record: Record) -> bool:
 
 
 def _curve(every: Results) -> list[Figure]:
-    found = [r for r in every.select(metric="bits_saved", target=LOOKUP) if r.extra.get("cumulative")]
-    points = [replace(r, coverage=r.extra["objects_seen"] / r.n_objects) for r in found if r.n_objects]
+    points = [r for r in every.select(metric="bits_saved", target=LOOKUP) if r.extra.get("cumulative")]
     if not points:
         return []
     looks = series_of(_name(r) for r in points)
     families = [(look, [r for r in points if _name(r) == name]) for name, look in looks.items()]
     title = "Bits saved over a table of objects, all scenes so far"
-    figure = curves("codelength_saved", title, families, "bits saved so far")
-    ticks = {k: v for k, v in figure.layout["xaxis"].items() if k not in ("title",)}
-    layout = {**figure.layout, "xaxis": {**axis("Share of the objects that have arrived"), **ticks}}
-    layout["shapes"] = [{"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": 0, "y1": 0, "line": {"width": 1}}]
-    summary = figure.summary.replace(", over coverage.", ", by share of the objects that have arrived.")
+    figure = curves("codelength_saved", title, families, "bits saved so far", along=ARRIVED)
+    zero = {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": 0, "y1": 0, "line": {"width": 1, "color": GREY}}
     note = "Above zero: the rule has saved bits so far. Where a curve crosses zero for good, the rule has paid off."
-    return [replace(figure, layout=layout, summary=summary, note=note)]
+    first = every.first(metric="first_block_objects")
+    if first is not None and first.value is not None:
+        note += f" The first {value_text(first)} objects are seen before coding starts."
+    return [replace(figure, layout={**figure.layout, "shapes": [zero]}, note=note)]
 
 
 def _lengths(every: Results) -> list[Figure]:
+    """Bits of each code; a rule without exceptions is drawn only where it beats the constant predictor."""
     main = every.headline(metric="bits_per_scene")
-    alone = [r for r in every.select(metric="bits_per_scene") if r.extra == {"exceptions": "none"}]
+    every_alone = [r for r in every.select(metric="bits_per_scene") if r.extra == {"exceptions": "none"}]
+    alone = {r.estimator: r for r in every_alone if r.value is not None and r.value < 0}
     rows: list[Row] = [
-        (_name(r), [(WHOLE, r), *((ALONE, a) for a in alone if a.estimator == r.estimator)])
+        (_name(r), [(WHOLE, r), *([(ALONE, alone[r.estimator])] if r.estimator in alone else [])])
         for r in main
         if r.value is not None
     ]
+    if not rows:
+        return []
     style = Style("bits a scene, relative to a constant predictor")
-    return [forest("codelength_bits", "Bits per scene", rows, style, [WHOLE, ALONE])] if rows else []
+    figure = forest("codelength_bits", "Bits per scene", rows, style, [WHOLE, ALONE])
+    worse = [_name(r) for r in every_alone if r.estimator not in alone]
+    if worse:
+        note = f"Not drawn, since without exceptions it costs more than the constant predictor: {', '.join(worse)}."
+        figure = replace(figure, note=note)
+    return [figure]
 
 
 def _savings(every: Results) -> list[Figure]:
