@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from bindscope.embeddings import Embeddings
 from bindscope.errors import DegenerateWarning
 from bindscope.experiments import codelength as experiment
+from bindscope.experiments import complexity
 from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.diagnose import diagnose
 from bindscope.results import Record, Results, read_results
@@ -98,7 +101,7 @@ def test_all_families_without_torch_are_those_that_need_none(monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_diagnose_runs_it_by_name_and_writes_the_section(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_diagnose_runs_it_by_name_and_writes_the_section(tmp_path: Path) -> None:
     from bindscope.report import write_report
 
     run = diagnose("planted:object?dim=16", "text:4x4", tmp_path / "run", analyses=["codelength"])
@@ -108,3 +111,39 @@ def test_diagnose_runs_it_by_name_and_writes_the_section(tmp_path) -> None:  # t
     for code in ("per-object", "global", "switch"):
         saved = found.one(metric="bits_saved", estimator=code, target="lookup")
         assert saved.ci_low is None or saved.ci_low <= 0
+
+
+def settings(**more: object) -> complexity.Settings:
+    return complexity.Settings(coverages=(0.5,), learners=("additive",), splits=1, **more)  # type: ignore[arg-type]
+
+
+def test_families_are_the_default_ones_or_the_learners_that_are_named() -> None:
+    assert complexity.code_families(complexity.Settings()) == experiment.available_families()
+    assert complexity.code_families(settings()) == EXACT
+    named = complexity.Settings(learners=("additive", "per-object?rank=2"))
+    assert complexity.code_families(named) == ("lookup", "additive", "per-object?rank=2", "switch")
+
+
+def test_command_adds_code_lengths_once_and_keeps_them_when_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = diagnose("planted:bag?dim=8", "text:4x4", tmp_path / "run", analyses=["audit"])
+    monkeypatch.setattr(complexity, "codelength_records", partial(codelength_records, orders=2))
+    with monkeypatch.context() as killed:
+        killed.setattr(complexity, "replace_records", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            complexity.run_complexity(run.directory, settings())
+    with monkeypatch.context() as again:
+        again.setattr(complexity, "codelength_records", _killed)  # not asked a second time
+        first = complexity.run_complexity(run.directory, settings())
+    assert (
+        first.one(analysis="codelength", metric="bits_saved", estimator="additive", target="lookup").value is not None
+    )
+    assert {r.analysis for r in read_results(run.directory)} == {"audit", "complexity", "codelength"}
+    complexity.run_complexity(run.directory, settings(codelength=False))
+    kept = read_results(run.directory).select(analysis="codelength")
+    assert [r.value for r in kept] == [r.value for r in first.select(analysis="codelength")]
+
+
+def _killed(*arguments: object, **more: object) -> None:
+    raise KeyboardInterrupt
