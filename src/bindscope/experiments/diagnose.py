@@ -19,11 +19,11 @@ from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments import explorer
 from bindscope.experiments.audits import audit_records
+from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.costs import about, estimate
 from bindscope.experiments.editing import editing_records
 from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
 from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
-from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.removing import removal_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
