@@ -21,6 +21,12 @@ from bindscope.results import Record, Results, read_results
 Make = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def without_code_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have tests of their own, and take longer than the small grids here."""
+    monkeypatch.setattr(experiment, "codelength_records", lambda *arguments: [])
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     def made(model: str, data: str, name: str = "run") -> Path:

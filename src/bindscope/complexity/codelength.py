@@ -24,7 +24,6 @@ from bindscope.complexity.coding import (
     Coded,
     changes,
     exact_codes,
-    one_thread,
     rule_codes,
 )
 from bindscope.complexity.registry import load_approximator
@@ -34,6 +33,7 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import checked_vectors
 from bindscope.errors import InputError, TableError
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.threads import one_thread
 
 FAMILIES = (LOOKUP, ADDITIVE, "per-object", "global", "mlp:256", SWITCH)
 ORDERS = 20

@@ -8,13 +8,11 @@ exceptions alone, with no rule. The code of a block is its predictive density gi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from bindscope.complexity.arrivals import Arrivals
 from bindscope.complexity.base import Approximator
@@ -23,6 +21,7 @@ from bindscope.complexity.whitening import Vectors, Whitening
 from bindscope.concepts import IntArray
 from bindscope.design import concept_design, object_design
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.threads import one_thread
 
 LOOKUP, ADDITIVE, CONSTANT, SWITCH = "lookup", "additive", "constant", "switch"
 EXACT = (LOOKUP, ADDITIVE)
@@ -51,12 +50,6 @@ EXACT_EXPERTS = {
     ADDITIVE + PURE: Experts(True, slice(0, len(VALUE_SCALES)), len(VALUE_SCALES)),
 }
 Change = tuple[Forms, Forms]
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Linear algebra on one thread: the matrices are too small for more."""
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,6 +146,7 @@ COUNTS = frozenset(
         "first_block_objects",
         "orders",
     }
+    | {"objects_to_pay", "coded_dimensions", "first_block_objects", "orders"}
 )
 
 
