@@ -25,6 +25,7 @@ BASE = [
     "splits",
     "results",
     "uncertainty",
+    "swaps",
     "design",
     "recognition",
     "softmax",

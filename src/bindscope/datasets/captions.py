@@ -12,6 +12,8 @@ from bindscope.errors import InputError
 # The first wording is the default one, literally; `replicates=R` takes the first R.
 LEADS = ("", "a photo of ", "there is ", "an image of ", "I can see ", "this picture shows ")
 JOINED = {1: "a {object}", 2: "a {object} and a {object}", 3: "a {object}, a {object} and a {object}"}
+# Paraphrases: neither their leads nor what joins the objects occurs in the wordings above.
+OTHER = (("it shows ", " next to "), ("we look at ", " together with "))
 _ARTICLE = re.compile(r"\b([Aa])n?(?=\s+\{object\})")
 
 
@@ -87,6 +89,17 @@ def default_templates(m: int, replicates: int, article: bool = False) -> tuple[T
     if replicates > len(LEADS):
         raise InputError(f"replicates must be in 1..{len(LEADS)} (that many wordings are built in), got {replicates}")
     return tuple(Template(lead + JOINED[m], article) for lead in LEADS[:replicates])
+
+
+def paraphrases(m: int) -> tuple[str, ...]:
+    """Two other ways to name m objects.
+
+    >>> paraphrases(2)[0]
+    'it shows a {object} next to a {object}'
+    """
+    return tuple(
+        lead + ", ".join(["a {object}"] * max(m - 1, 1)) + (last + "a {object}") * (m > 1) for lead, last in OTHER
+    )
 
 
 def phrases_of(pattern: str, names: Sequence[str], values: Sequence[Sequence[str]], cells: IntArray) -> list[str]:

@@ -23,7 +23,8 @@ class Items:
     """What an encoder gets: texts or images, and the scene rows that they show.
 
     values `[n, m, C]`: value indices, -1 where absent or not specified. rows `[n]`: global row numbers, stable under
-    batching and sampling (noise is keyed by them). kind: "scene", "object" or "value".
+    batching and sampling (noise is keyed by them). kind: "scene", "object", "value" or "caption" (a scene seen from
+    the other side; row -1: the data set does not show it).
     """
 
     values: IntArray
@@ -48,6 +49,21 @@ class Items:
         )
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How a data set would be said in other words: what the captions of the second side are made of.
+
+    patterns: sentences with `{object}` once for each slot (for other numbers of objects the built-in ones). phrase: an
+    object in words, with `{concept}` in braces; empty: its values joined by blanks. query_leads: what may stand before a
+    query, one a further wording of it.
+    """
+
+    patterns: tuple[str, ...] = ("a photo of a {object} and a {object}", "there is a {object} and a {object}")
+    phrase: str = ""
+    article: bool = False
+    query_leads: tuple[str, ...] = ("a photo of ", "there is ")
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Scenes with what shows them, and the queries that ask for objects and values.
@@ -56,6 +72,7 @@ class Dataset:
     order, values `[O, 1, C]`. value_queries: for concept k one per `table.known_values(k)`, other concepts -1. digest:
     sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now). slots:
     names of the places where objects stand, such as left and right; none where they are only counted.
+    wording: how its scenes can be said otherwise (None: by default).
     """
 
     name: str
@@ -68,6 +85,7 @@ class Dataset:
     digest: str = ""
     total: int | None = None
     slots: tuple[str, ...] = ()
+    wording: Wording | None = None
 
     def __post_init__(self) -> None:
         if not self.digest:

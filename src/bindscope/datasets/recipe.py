@@ -9,6 +9,7 @@
     query: "a {object}"                         # how to ask for an object
     value_query: "{value}"                      # or one a concept: {color: "something {value}"}
     single: "a {object}"                        # wording of one-object scenes, default: the query
+    captions: ["it shows a {object} and a {object}"]           # other wordings, for the tests across two sides
     m: 2                                        # objects a scene, default: as many as the wording names, else 2
     same: false                                 # scenes that show one object twice
     singles: false                              # one-object scenes too
@@ -75,6 +76,7 @@ class Recipe(BaseModel):
     query: StrictStr = "a {object}"
     single: StrictStr | None = None
     value_query: StrictStr | dict[Word, StrictStr] = "{value}"
+    captions: Annotated[list[StrictStr], Field(min_length=1)] | None = None
     m: Annotated[StrictInt, Field(ge=1, le=3)] | None = None
     same: StrictBool = False
     singles: StrictBool = False
@@ -116,6 +118,7 @@ def scenes_of(recipe: Recipe) -> TextScenes:
         same=recipe.same,
         sample=recipe.scenes,
         seed=recipe.seed,
+        captions=_captions(recipe, templates[0].slots),
         options=recipe.model_dump(exclude_none=True),
     )
 
@@ -132,6 +135,13 @@ def _templates(recipe: Recipe) -> tuple[Template, ...]:
     if m > 3:
         raise InputError(f"template {given[0]!r} names {m} objects; scenes have 1 to 3")
     return tuple(_template("template", text, m, recipe.article) for text in given[: recipe.replicates])
+
+
+def _captions(recipe: Recipe, m: int) -> tuple[str, ...]:
+    """Sentences of the second side: those given, else the templates that the scenes do not use, else the built-in ones."""
+    spare = (recipe.templates or [])[recipe.replicates :] if recipe.replicates is not None else []
+    given = spare if recipe.captions is None else recipe.captions
+    return tuple(_template("caption", text, m, recipe.article).text for text in given)
 
 
 def _template(key: str, text: str, slots: int, article: bool) -> Template:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
-from bindscope.datasets.captions import Template, phrases_of
+from bindscope.datasets.captions import Template, paraphrases, phrases_of
 from bindscope.datasets.designs import MAX_ROWS, scene_codes
-from bindscope.datasets.items import Dataset, Items, query_items
+from bindscope.datasets.items import Dataset, Items, Wording, query_items
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
 
@@ -22,7 +22,8 @@ class TextScenes:
 
     templates, singles: one a replicate, for scenes of m objects and of one. objects `[O]`: sorted ids of the objects
     that may occur (None: all). phrase: an object in words, with `{concept}` in braces. value_queries: one a concept,
-    with `{value}`. sample: number of scenes to draw (None: all).
+    with `{value}`. sample: number of scenes to draw (None: all). captions: sentences for the second side (empty: built-in
+    paraphrases).
     """
 
     space: ConceptSpace
@@ -35,6 +36,7 @@ class TextScenes:
     same: bool = False
     sample: int | None = None
     seed: int = 0
+    captions: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,7 +60,8 @@ def build(spec: TextScenes, name: str) -> Dataset:
     table = _table(spec, codes, singles)
     items = Items(table.values, np.arange(len(table)), "scene", tuple(texts))
     objects, values = _queries(spec, table)
-    return Dataset(name, "text", table, items, objects, values, dict(spec.options))
+    wording = Wording(spec.captions or paraphrases(slots), spec.phrase, spec.templates[0].article)
+    return Dataset(name, "text", table, items, objects, values, dict(spec.options), wording=wording)
 
 
 def _refuse_many(rows: int) -> None:

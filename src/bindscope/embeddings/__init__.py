@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bindscope.datasets.places import default_cache
-from bindscope.embeddings.artefact import Embeddings, Queries, load_embeddings, save_embeddings
+from bindscope.embeddings.artefact import CaptionVectors, Embeddings, Queries, load_embeddings, save_embeddings
 from bindscope.embeddings.encoding import embed
 
 __all__ = [
+    "CaptionVectors",
     "Embeddings",
     "Queries",
     "default_cache",

@@ -15,7 +15,7 @@ from bindscope.datasets.labels import read_labels, write_labels
 from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.encoders.base import Vectors
 from bindscope.errors import BindscopeError, StoreError, VectorsError
-from bindscope.scenes import SceneTable
+from bindscope.scenes import BoolArray, SceneTable
 
 VECTORS_FILE, SCENES_FILE = "embeddings.safetensors", "scenes.parquet"
 SCHEMA = 1
@@ -33,8 +33,31 @@ class Queries:
 
 
 @dataclass(frozen=True, eq=False)
+class CaptionVectors:
+    """The other side: captions `[T, S, d]` of S scenes in T wordings, by the encoder of the queries.
+
+    scenes: one row for each of them; anchors `[S]`: True for scenes of the data set, False for value swaps that had to be
+    added. orders, patterns: how each wording names the objects. queries: further wordings of the queries.
+    """
+
+    scenes: SceneTable
+    vectors: Vectors
+    anchors: BoolArray
+    orders: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+    queries: tuple[Queries, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 3 or self.vectors.shape[:2] != (len(self.orders), len(self.scenes)):
+            raise VectorsError(
+                f"expected caption vectors of shape [{len(self.orders)}, {len(self.scenes)}, d], got "
+                f"{list(self.vectors.shape)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Vectors `[n, d]` float32 of the rows of a table, the model's own queries if it has any, and provenance."""
+    """Vectors `[n, d]` float32 of the rows of a table, the model's own queries and captions if any, and provenance."""
 
     vectors: Vectors
     table: SceneTable
@@ -43,6 +66,7 @@ class Embeddings:
     model: str = ""
     dataset: str = ""
     modality: str = ""
+    captions: CaptionVectors | None = None
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.table):
@@ -67,6 +91,9 @@ def save_embeddings(embeddings: Embeddings, directory: str | Path) -> None:
         "dataset": embeddings.dataset,
         "modality": embeddings.modality,
     }
+    if embeddings.captions is not None:
+        told = embeddings.captions
+        record["captions"] = {"orders": told.orders, "patterns": told.patterns, "queries": len(told.queries)}
     write_tensors(folder / VECTORS_FILE, _tensors(embeddings), record)
 
 
@@ -92,6 +119,7 @@ def load_embeddings(directory: str | Path) -> Embeddings:
         record["model"],
         record["dataset"],
         record["modality"],
+        _captions(arrays, record.get("captions"), space),
     )
 
 
@@ -108,18 +136,60 @@ def _tensors(embeddings: Embeddings) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {"vectors": embeddings.vectors, "candidates": embeddings.table.candidates}
     if embeddings.queries is not None:
         tensors |= query_tensors(embeddings.queries)
+    if embeddings.captions is not None:
+        tensors |= _caption_tensors(embeddings.captions)
     return tensors
 
 
-def query_tensors(queries: Queries) -> dict[str, NDArray[Any]]:
+def query_tensors(queries: Queries, prefix: str = "queries") -> dict[str, NDArray[Any]]:
     """Queries as named tensors."""
     return {
-        "queries.objects": queries.objects,
-        **{f"queries.values.{k}": array for k, array in enumerate(queries.values)},
+        f"{prefix}.objects": queries.objects,
+        **{f"{prefix}.values.{k}": array for k, array in enumerate(queries.values)},
     }
 
 
-def _queries(arrays: Mapping[str, NDArray[np.float32]], space: ConceptSpace) -> Queries | None:
-    if "queries.objects" not in arrays:
+def read_query_tensors(arrays: Mapping[str, NDArray[Any]], n_concepts: int, prefix: str = "queries") -> Queries | None:
+    """The queries among named tensors, or None."""
+    if f"{prefix}.objects" not in arrays:
         return None
-    return Queries(arrays["queries.objects"], tuple(arrays[f"queries.values.{k}"] for k in range(space.n_concepts)))
+    return Queries(arrays[f"{prefix}.objects"], tuple(arrays[f"{prefix}.values.{k}"] for k in range(n_concepts)))
+
+
+def _queries(arrays: Mapping[str, NDArray[np.float32]], space: ConceptSpace) -> Queries | None:
+    return read_query_tensors(arrays, space.n_concepts)
+
+
+def _caption_tensors(captions: CaptionVectors) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {
+        "captions.vectors": captions.vectors,
+        "captions.values": captions.scenes.values,
+        "captions.candidates": captions.scenes.candidates,
+        "captions.anchors": captions.anchors.astype(np.uint8),
+    }
+    for number, queries in enumerate(captions.queries):
+        tensors |= query_tensors(queries, f"captions.queries.{number}")
+    return tensors
+
+
+def _captions(
+    arrays: Mapping[str, NDArray[Any]], record: Mapping[str, Any] | None, space: ConceptSpace
+) -> CaptionVectors | None:
+    """The captions of a file; None where it has none, as files of earlier versions."""
+    if record is None or "captions.vectors" not in arrays:
+        return None
+    values = arrays["captions.values"]
+    none = np.zeros(len(values), dtype=np.int64)
+    scenes = SceneTable.build(space, values, replicate=none, candidates=arrays["captions.candidates"])
+    found = (
+        read_query_tensors(arrays, space.n_concepts, f"captions.queries.{number}")
+        for number in range(record["queries"])
+    )
+    return CaptionVectors(
+        scenes,
+        arrays["captions.vectors"],
+        arrays["captions.anchors"].astype(bool),
+        tuple(record["orders"]),
+        tuple(record["patterns"]),
+        tuple(queries for queries in found if queries is not None),
+    )

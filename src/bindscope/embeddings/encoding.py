@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.labels import refuse_unwritable
-from bindscope.embeddings.artefact import Embeddings, Queries, query_tensors
+from bindscope.datasets.wording import Captions
+from bindscope.embeddings.artefact import CaptionVectors, Embeddings, Queries, query_tensors
 from bindscope.embeddings.cache import Cache, shard_name
 from bindscope.encoders.base import Encoder, Vectors, checked_vectors
 from bindscope.errors import InputError, VectorsError
@@ -31,8 +33,9 @@ def embed(
     cache: Path | None = None,
     batch_size: int | None = None,
     progress: bool = False,
+    captions: Captions | None = None,
 ) -> Embeddings:
-    """Encode all items and queries of a data set.
+    """Encode all items and queries of a data set, and captions of its scenes where they are given.
 
     cache: directory that keeps vectors between runs, see `default_cache` (None: none is kept). batch_size: rows given
     to the encoder at once (None: a shard; the encoder cuts it into batches of its own). progress: a bar on stderr.
@@ -53,7 +56,48 @@ def embed(
         vectors = encode_rows(ready, dataset.items, store, batch_size, report)
     queries = _cached_queries(ready, dataset, store)
     _refuse_other_width(encoder, vectors, queries)
-    return Embeddings(vectors, dataset.table, queries, fidelity, encoder.name, dataset.name, dataset.modality)
+    told = None
+    if captions is not None:
+        told = encode_captions(ready, captions, {**identity, "data": captions.digest}, cache, batch_size, progress)
+    return Embeddings(vectors, dataset.table, queries, fidelity, encoder.name, dataset.name, dataset.modality, told)
+
+
+def encode_captions(
+    encoder: Encoder,
+    captions: Captions,
+    identity: Mapping[str, Any],
+    cache: Path | None = None,
+    batch_size: int | None = None,
+    progress: bool = False,
+) -> CaptionVectors | None:
+    """Vectors of captions and of the further wordings of the queries; None where the encoder has no such side."""
+    if encoder.captions == "none" or encoder.encode_captions(captions.items.take(slice(0, 1))) is None:
+        return None
+    store = None
+    if cache is not None and encoder.cacheable:
+        store = Cache.open(cache, {**identity, "side": "captions"})
+    with _progress(progress, f"{encoder.name}, captions", len(captions.items)) as report:
+        flat = encode_rows(_CaptionSide(encoder), captions.items, store, batch_size, report)
+    vectors = flat.reshape(captions.n_wordings, len(captions.scenes), -1)
+    queries = tuple(found for items in captions.queries if (found := _query_vectors(encoder, items)) is not None)
+    words = (captions.orders, captions.patterns, queries)
+    return CaptionVectors(captions.scenes, vectors, captions.anchors, *words)
+
+
+class _CaptionSide(Encoder):
+    """The side of an encoder that reads captions, as an encoder of scenes."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.whole, self.name = encoder, f"{encoder.name}, captions"
+
+    def encode(self, items: Items) -> Vectors:
+        vectors = self.whole.encode_captions(items)
+        if vectors is None:
+            raise VectorsError(f"{self.name}: the encoder gave vectors for some captions and none for others")
+        return vectors
+
+    def fidelity(self) -> dict[str, Any]:
+        return self.whole.fidelity()
 
 
 def refuse_modality(encoder: Encoder, dataset: Dataset) -> None:
@@ -91,8 +135,12 @@ def encode_queries(encoder: Encoder, dataset: Dataset) -> Queries | None:
     """The encoder's own queries for a data set, or None."""
     if not encoder.has_queries:
         return None
+    return _query_vectors(encoder, (dataset.object_queries, *dataset.value_queries))
+
+
+def _query_vectors(encoder: Encoder, every: Sequence[Items]) -> Queries | None:
     found = []
-    for items in (dataset.object_queries, *dataset.value_queries):
+    for items in every:
         vectors = encoder.encode_queries(items)
         if vectors is None:
             return None

@@ -33,12 +33,14 @@ class Encoder(ABC):
     """Turns items into vectors. To write one's own, give `encode` and `fidelity`, and set the class attributes.
 
     name: as the user typed it. modalities: which data sets it can read ("text", "image", "labels"). has_queries:
-    whether `encode_queries` gives vectors. cacheable: False where encoding costs less than reading a cache.
+    whether `encode_queries` gives vectors. captions: which captions it can encode: "any", those of "rows" that it holds,
+    or "none". cacheable: False where encoding costs less than reading a cache.
     """
 
     name: str = ""
     modalities: frozenset[str] = frozenset({"text"})
     has_queries: bool = True
+    captions: str = "any"
     cacheable: bool = True
 
     def prepare(self, dataset: Dataset) -> Encoder:
@@ -52,6 +54,10 @@ class Encoder(ABC):
     def encode_queries(self, items: Items) -> Vectors | None:
         """Vectors `[n, d]` of object or value queries in the space of the scenes; None where there are none."""
         return self.encode(items) if self.has_queries else None
+
+    def encode_captions(self, items: Items) -> Vectors | None:
+        """Vectors `[n, d]` of captions of whole scenes, by the side that also encodes queries; None where there is none."""
+        return self.encode_queries(items)
 
     @abstractmethod
     def fidelity(self) -> dict[str, Any]:

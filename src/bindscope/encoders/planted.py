@@ -5,7 +5,8 @@ z_s = sum_i u_{o_i} (+ noise), with u_o
   object   an own random vector
   mixed    bag + object, equal shares
   product  elementwise prod_k v_{k,c_k}, or W (prod_k v_{k,c_k}) with W [d, r] when a rank r is given
-each of unit variance per coordinate. Queries: q(o) = u_o (mean over the slots), q(value) = mean of the u_o with it.
+each of unit variance per coordinate. Queries: q(o) = u_o (mean over the slots), q(value) = mean of the u_o with it,
+q(scene) = sum_i u_{o_i}, with the object vectors of the query side and without noise.
 """
 
 from __future__ import annotations
@@ -98,15 +99,23 @@ class PlantedEncoder(Encoder):
 
     def encode(self, items: Items) -> Vectors:
         """Scenes `[n, d]`: sum of the objects' vectors, with noise that depends on seed and row number alone."""
+        total = self._sums(items, query=False)
+        if self.world.noise:
+            noise = keyed_normal((self.world.seed, _NOISE), items.rows, self.world.dim)
+            total += noise * np.float32(self.world.noise * self._signal)
+        return total
+
+    def encode_captions(self, items: Items) -> Vectors:
+        """Captions `[n, d]`: sum of the query side's object vectors."""
+        return self._sums(items, query=True)
+
+    def _sums(self, items: Items, query: bool) -> Vectors:
         total = np.zeros((len(items), self.world.dim), dtype=np.float32)
         for slot in range(items.values.shape[1]):
             shown = np.flatnonzero((items.values[:, slot] != ABSENT).all(axis=1))
             unique, codes = np.unique(self._space.object_ids(items.values[shown, slot]), return_inverse=True)
-            vectors = self.world.object_vectors(self._space, self._space.object_values(unique), slot)
+            vectors = self.world.object_vectors(self._space, self._space.object_values(unique), slot, query)
             total[shown] += vectors[codes]
-        if self.world.noise:
-            noise = keyed_normal((self.world.seed, _NOISE), items.rows, self.world.dim)
-            total += noise * np.float32(self.world.noise * self._signal)
         return total
 
     def encode_queries(self, items: Items) -> Vectors:
@@ -179,6 +188,8 @@ def load(rest: str, name: str, settings: Settings) -> PlantedEncoder:
 
 def _blocks(keys: IntArray) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Each block of keys with the positions of its keys."""
+    if not len(keys):
+        return  # a slot that no row of a batch fills
     blocks = keys // _BLOCK
     order = np.argsort(blocks, kind="stable")
     names, starts = np.unique(blocks[order], return_index=True)

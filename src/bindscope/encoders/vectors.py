@@ -17,15 +17,25 @@ from bindscope.errors import InputError, VectorsError
 
 
 class FileEncoder(Encoder):
-    """Looks rows up in arrays that were made elsewhere; `prepare` reads the queries that a data set needs."""
+    """Looks rows up in arrays that were made elsewhere; `prepare` reads the queries that a data set needs.
+
+    Captions come from a file with one vector a row: that row's caption.
+    """
 
     modalities = frozenset({"text", "image", "labels"})
     cacheable = False
 
-    def __init__(self, path: Path, queries: Path | None, name: str) -> None:
+    def __init__(self, path: Path, queries: Path | None, name: str, captions: Path | None = None) -> None:
         self.path, self.queries, self.name = path, queries, name
         self.vectors = read_vectors(path)
         self.has_queries = queries is not None
+        self.told = read_vectors(captions) if captions is not None else None
+        self.captions = "none" if captions is None else "rows"
+        if self.told is not None and self.told.shape != self.vectors.shape:
+            raise VectorsError(
+                f"{captions} holds {list(self.told.shape)} caption vectors and {path} {list(self.vectors.shape)}; give one "
+                "caption a row, of the same dimensions"
+            )
         self._asked: StoredQueries | None = None
 
     def prepare(self, dataset: Dataset) -> Encoder:
@@ -42,6 +52,10 @@ class FileEncoder(Encoder):
     def encode(self, items: Items) -> Vectors:
         """Rows of the file."""
         return self.vectors[items.rows]
+
+    def encode_captions(self, items: Items) -> Vectors | None:
+        """Rows of the caption file."""
+        return None if self.told is None else self.told[items.rows]
 
     def encode_queries(self, items: Items) -> Vectors | None:
         """Rows of the query file."""
@@ -64,9 +78,10 @@ class FileEncoder(Encoder):
 
 
 def load(rest: str, name: str, settings: Settings) -> Encoder:
-    """The encoder of `file:PATH?queries=PATH`."""
+    """The encoder of `file:PATH?queries=PATH&captions=PATH`."""
     path, query = split_options(rest)
-    options = read_options(query, {"queries": Option(None)}, "file:")
     if not path:
         raise InputError("file: needs a file of vectors, e.g. file:vectors.npy")
-    return FileEncoder(Path(path), Path(options["queries"]) if options["queries"] else None, name)
+    options = read_options(query, {"queries": Option(None), "captions": Option(None)}, "file:")
+    queries, captions = (Path(word) if (word := options[key]) else None for key in ("queries", "captions"))
+    return FileEncoder(Path(path), queries, name, captions)
