@@ -11,8 +11,10 @@ import numpy as np
 
 import bindscope
 from bindscope.concepts import IntArray
+from bindscope.crossmodal import credit, swap_test
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.errors import InputError
+from bindscope.experiments.crossmodal import two_sides
 from bindscope.experiments.diagnose import of_count
 from bindscope.experiments.recognise import probe_outcomes, probed, zero_shot
 from bindscope.experiments.rundir import read_config
@@ -63,7 +65,8 @@ class Comparison:
 def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
     """Compare two or more runs on the scenes that all of them show.
 
-    Recognition (zero-shot where every run has queries, and probes trained on the same bags) and Level I. Raises
+    Recognition (zero-shot where every run has queries, and probes trained on the same bags), Level I, and the swap test
+    where every run has captions. Raises
     InputError where the runs have other concepts or no scene in common.
     """
     if len(runs) < 2:
@@ -72,7 +75,8 @@ def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
     names = _names(directories)
     aligned = _aligned([load_embeddings(directory) for directory in directories], names)
     queries = all(one.queries is not None for one in aligned)
-    figures = [_figures(one, seed, queries) for one in aligned]
+    captions = all(one.captions is not None for one in aligned)
+    figures = [_figures(one, seed, queries) + (_swaps(one) if captions else []) for one in aligned]
     bootstrap = ObjectBootstrap.of(aligned[0].table, seed)
     records = [_own(f, name, bootstrap, seed) for name, fs in zip(names, figures, strict=True) for f in fs]
     for (left, a), (right, b) in combinations(list(zip(names, figures, strict=True)), 2):
@@ -133,6 +137,17 @@ def _figures(embeddings: Embeddings, seed: int, queries: bool) -> list[Figure]:
     figures += _recognition("probe", "held_out", concepts, outcomes.objects.right, held_out, table)
     error, total = reconstruct(vectors, table, "ols+pos", "level1").errors(vectors)
     return [*figures, Figure("geometry", "r2", "ols+pos", "level1", "in_sample", total - error, total)]
+
+
+def _swaps(embeddings: Embeddings) -> list[Figure]:
+    """Swap accuracy, row by row; none where no scene has a swap."""
+    sides = two_sides(embeddings)
+    if sides is None or not len(sides.swaps):
+        return []
+    rows, n = sides.rows[sides.swaps.row], len(embeddings.table)
+    right = credit(swap_test(sides).text).mean(axis=0)
+    top, below = (np.asarray(np.bincount(rows, part, n), dtype=np.float64) for part in (right, np.ones(len(rows))))
+    return [Figure("crossmodal", "swap_accuracy", "zero_shot", "text", "all", top, below)]
 
 
 def _recognition(

@@ -12,20 +12,24 @@ import numpy as np
 
 import bindscope
 from bindscope.datasets import Dataset, load_dataset
+from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS, object_design
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.experiments import explorer
+from bindscope.experiments.alignment import alignment_records
 from bindscope.experiments.audits import audit_records
 from bindscope.experiments.codelength import codelength_records
 from bindscope.experiments.costs import about, estimate
+from bindscope.experiments.crossmodal import crossmodal_records
 from bindscope.experiments.editing import editing_records
 from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
 from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
 from bindscope.experiments.removing import removal_records
+from bindscope.experiments.repair import repair_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.experiments.samples import write_samples
 from bindscope.experiments.shape import geometry_records, variance_records
@@ -36,9 +40,21 @@ from bindscope.scenes import BoolArray, SceneTable
 from bindscope.threads import one_thread
 
 # all that a diagnosis can run, in this order
-ANALYSES = ("audit", "recognition", "geometry", "variance", "removal", "editing", "codelength")
-DEFAULT = ("audit", "recognition", "geometry", "variance")  # what it runs when nothing is asked for
+ANALYSES = (
+    "audit",
+    "recognition",
+    "geometry",
+    "variance",
+    "removal",
+    "editing",
+    "codelength",
+    "crossmodal",
+    "alignment",
+)
+# what it runs when nothing is asked for
+DEFAULT = ("audit", "recognition", "geometry", "variance", "crossmodal", "alignment")
 ALL = "all"  # stands for every analysis
+TWO_SIDED = ("crossmodal", "alignment")  # made where the model has a second side
 EXAMPLES = 6
 SMALLEST = 1e-15  # below it squares leave single precision
 Progress = Callable[[str], None]
@@ -127,8 +143,12 @@ def diagnose(
     digest = config_hash(_identity(settings, dataset))
     writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
     say(f"embedding {len(dataset.items):,} scenes with {model}")
-    embeddings = embed(encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None)
+    captions = captions_for(encoder, dataset, settings)
+    embeddings = embed(
+        encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None, captions=captions
+    )
     _refuse_constant(embeddings, settings)
+    _refuse_one_sided(embeddings, settings)
     records = analyse(embeddings, settings, writer, say)
     results = Results(records).stamped(
         model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
@@ -140,6 +160,21 @@ def diagnose(
     config = _config(settings, dataset, embeddings, encoder, digest)
     config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
+
+
+def captions_for(encoder: Encoder, dataset: Dataset, settings: Settings) -> Captions | None:
+    """Captions of the data for encoders that can read them, if an analysis asks for them."""
+    if encoder.captions == "none" or not set(TWO_SIDED) & set(settings.analyses):
+        return None
+    return caption_set(dataset, seed=settings.seed, made=encoder.captions == "any")
+
+
+def _refuse_one_sided(embeddings: Embeddings, settings: Settings) -> None:
+    if embeddings.captions is None and set(settings.analyses) <= set(TWO_SIDED):
+        raise InputError(
+            f"{settings.model} has no second side for {' and '.join(settings.analyses)}; choose a model that also encodes "
+            "captions (file: takes ?captions=PATH)"
+        )
 
 
 def analyse(
@@ -179,6 +214,8 @@ class _Jobs:
             "removal": lambda: removal_records(self.main, self.seed, self.say),
             "editing": lambda: editing_records(self.main, self.singles, *self.probes, self.seed, self.say),
             "codelength": lambda: codelength_records(self.main, self.seed, say=self.say),
+            "crossmodal": lambda: [*crossmodal_records(self.main, self.seed), *repair_records(self.main, self.seed)],
+            "alignment": lambda: alignment_records(self.main, self.seed),
         }
         with one_thread():
             return makers[name]()

@@ -12,7 +12,7 @@ from bindscope.results import Record, Results
 
 _OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 _CONDITION = re.compile(
-    r"\s*(?P<metric>[a-z_0-9]+)(?:\[(?P<target>[^\]]+)\])?(?:\.(?P<field>value|ci_low|ci_high))?"
+    r"\s*(?P<metric>[a-z_0-9@]+)(?:\[(?P<target>[^\]]+)\])?(?:\.(?P<field>value|ci_low|ci_high))?"
     r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
     re.IGNORECASE,
 )
@@ -62,7 +62,8 @@ def _parse(text: str) -> Condition:
             f'--fail-if {text.strip()!r} is not understood; expected METRIC<NUMBER, e.g. "object_recognition<0.8" or '
             '"object_recognition[unshared].ci_low<0.8"'
         )
-    metric = found["metric"].lower()
+    metric = found["metric"].lower().replace("@", "_at_")
+    metric = "retrieval_top1" if metric == "recall_at_1" else metric
     try:
         bound = float(found["bound"])
     except ValueError:

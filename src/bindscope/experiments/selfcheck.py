@@ -9,9 +9,10 @@ from math import comb
 import numpy as np
 
 from bindscope.datasets import load_dataset
+from bindscope.datasets.wording import caption_set
 from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
-from bindscope.experiments.diagnose import Settings, analyse
+from bindscope.experiments.diagnose import TWO_SIDED, Settings, analyse
 from bindscope.experiments.verdict import verdict
 from bindscope.probes import fit_probes
 from bindscope.results import Record, Results
@@ -40,6 +41,12 @@ def selfcheck(seed: int = 0) -> Iterator[Check]:
         for expectation in expectations:
             yield expectation(world, results)
         yield _control(world, embeddings, seed)
+    for world, data, expectations in _TWO_SIDED:
+        dataset = load_dataset(data)
+        embeddings = embed(load_encoder(world), dataset, captions=caption_set(dataset, seed=seed))
+        results = Results(analyse(embeddings, Settings(world, data, TWO_SIDED, seed)))
+        for expectation in expectations:
+            yield expectation(world, results)
 
 
 def _embedded(world: str, data: str, seed: int) -> Embeddings:
@@ -197,4 +204,26 @@ _WORLDS: list[tuple[str, str, list[Expectation]]] = [
             _near("share of pairs across slots", 0.0, 0.01, **_share("cross_object")),
         ],
     ),
+]
+
+_SWAPS = {"analysis": "crossmodal", "metric": "swap_accuracy"}
+_BINDING = {"analysis": "alignment", "target": "interaction", "estimator": "ridge"}
+_TWO_SIDED: list[tuple[str, str, list[Expectation]]] = [
+    (
+        "planted:mixed?dim=256",
+        "text:6x5",
+        [
+            _near("swaps, the same function on both sides", 1.0, 1e-9, **_SWAPS),
+            _near("binding part predicted on held-out objects", 1.0, 1e-6, metric="r2", split="test", **_BINDING),
+        ],
+    ),
+    (
+        "planted:mixed?dim=256&sides=own",
+        "text:6x5",
+        [
+            _between("swaps, own objects on each side", 0.3, 0.7, **_SWAPS),
+            _between("p of the binding part", 0.005, 1.0, metric="p_value", **_BINDING),
+        ],
+    ),
+    ("planted:bag?dim=256", "text:6x5", [_near("swaps of a bag, ties half", 0.5, 1e-9, **_SWAPS)]),
 ]
