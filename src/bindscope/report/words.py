@@ -40,6 +40,16 @@ METRICS = {
     "retrieval_rank": "Rank of the wanted scene",
     "n_cases": "Edits",
     "swap_accuracy": "Swap accuracy",
+    "text_score": "Text score of pairs",
+    "image_score": "Image score of pairs",
+    "group_score": "Group score of pairs",
+    "recall_at_5": "Recall@5",
+    "recall_at_10": "Recall@10",
+    "swap_confusion_at_1": "A swapped one first",
+    "swap_confusion": "Swap confusion",
+    "swap_margin": "Margin of the right caption",
+    "swap_error_share": "Share of swap errors",
+    "harm": "Harm",
     "bits_per_scene": "Bits per scene",
     "bits_per_dimension": "Bits per scene and dimension",
     "bits_saved": "Bits saved",
@@ -88,6 +98,9 @@ WORDS = {
     "permuted_objects": "permuted objects",
     "objects+slot": "objects × slot",
     "concepts+slot": "concepts × slot",
+    "scene_to_caption": "scene asks for caption",
+    "caption_to_scene": "caption asks for scene",
+    "low_rank": "low rank",
 }
 
 VARIANTS = {
@@ -122,6 +135,12 @@ VARIANTS = {
     "whitening": "whitened on {}",
     "orders": "{} orders",
     "objects_seen": "after {} objects",
+    "wordings": "wordings {}",
+    "ties": "ties count as {}",
+    "part": "by the captions’ {} alone",
+    "scene_part": "with the scenes’ {}",
+    "side": "within the {}",
+    "gallery": "gallery {} captions",
     "additive_ties_wrong": "an additive scorer, ties wrong: {}",
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
@@ -129,6 +148,15 @@ VARIANTS = {
 PERCENT = frozenset({"share", "unseen_share", "ambiguous_share", "fits_training", "converged"})
 BOUNDED = frozenset(
     {"concept_recognition", "object_recognition", "retrieval_top1", "joint_probing", "swap_accuracy", "noise_ceiling"}
+    | {
+        "text_score",
+        "image_score",
+        "group_score",
+        "recall_at_5",
+        "recall_at_10",
+        "swap_confusion_at_1",
+        "swap_confusion",
+    }
 )
 COUNTS = frozenset(
     {"n_scenes", "n_objects", "cells_present", "cells_missing", "design_rank", "closed_scenes", "scenes_needed"}

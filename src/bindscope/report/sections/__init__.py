@@ -7,9 +7,11 @@ from collections.abc import Callable
 from bindscope.report.blocks import Section
 from bindscope.report.run import Run
 from bindscope.report.sections import (
+    alignment,
     audit,
     codelength,
     complexity,
+    crossmodal,
     editing,
     generic,
     geometry,
@@ -30,6 +32,8 @@ BUILDERS: dict[str, Callable[[Run], Section]] = {
     "editing": editing.build,
     "complexity": complexity.build,
     "codelength": codelength.build,
+    "crossmodal": crossmodal.build,
+    "alignment": alignment.build,
     "audit": audit.build,
 }
 
