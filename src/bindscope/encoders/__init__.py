@@ -19,6 +19,7 @@ LOADERS = {
     "module": "bindscope.encoders.module:load",
     "planted": "bindscope.encoders.planted:load",
     "controlled": "bindscope.controlled.encoder:load",
+    "embedded": "bindscope.encoders.embedded:load",
 }
 PROMPTED = ("st", "hf", "openclip")
 PATTERNS = {
@@ -31,6 +32,8 @@ PATTERNS = {
     "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
     "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
     "module:bindscope.encoders.efficientnet:lite0": "a pretrained vision network out of a package (lite0_whole: uncropped)",
+    "embedded:bag": "a small image-text encoder that ships with the package; knows concepts, does not bind",
+    "embedded:bound": "the same, trained so that it binds; embedded:DIR for one of `bindscope train-clip`",
     "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
     "controlled:RUN": "a dual encoder that `bindscope train` trained from scratch",
 }

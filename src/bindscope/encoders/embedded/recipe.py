@@ -1,0 +1,99 @@
+"""Recipes of the two encoders: everything that determines their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from bindscope.errors import InputError, UnknownNameError
+
+# The last four colours are in training only, so that shapes are learnt apart from the colours of the test scenes.
+COLORS = (
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "purple",
+    "cyan",
+    "brown",
+    "gray",
+    "orange",
+    "pink",
+    "black",
+    "white",
+)
+SHAPES = ("circle", "square", "triangle")
+# Of the first eight colours by three shapes: a block of three colours by two shapes, within which every value swap of two
+# held-out objects is held out too, and two more. Each value also occurs in training.
+HELD_OUT = (
+    ("red", "circle"),
+    ("red", "square"),
+    ("blue", "circle"),
+    ("blue", "square"),
+    ("green", "circle"),
+    ("green", "square"),
+    ("yellow", "triangle"),
+    ("purple", "circle"),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder is trained.
+
+    name: `bag` or `bound`. queries: what is asked beside captions, `values` or `objects`. swaps: value-swapped captions as
+    hard negatives (else no batch holds a scene's swapped partner). partial: share of the captions that name one object
+    only. readout: weight of a linear read-out of objects from the picture alone, which no text sees: it keeps in the vector
+    what the captions do not ask for. swappable: share of a
+    batch drawn from scenes whose value swaps show training objects too. replicates: drawings of each training scene.
+    """
+
+    name: str
+    queries: str
+    swaps: bool
+    partial: float
+    readout: float
+    seed: int = 1
+    steps: int = 300
+    batch: int = 96
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    size: int = 48
+    channels: tuple[int, ...] = (64, 96, 128, 128)
+    width: int = 96
+    layers: int = 2
+    heads: int = 4
+    dim: int = 128
+    replicates: int = 12
+    render_seed: int = 20_000
+    query_weight: float = 1.0
+    swappable: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2 or self.replicates < 1:
+            raise InputError("a recipe needs at least one step, a batch of two and one replicate")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**asdict(self), "channels": list(self.channels), "held_out": [list(one) for one in HELD_OUT]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Recipe:
+        """The same from `to_json`."""
+        known = {field.name for field in fields(cls)}
+        values = {key: value for key, value in record.items() if key in known}
+        return cls(**{**values, "channels": tuple(values["channels"])})
+
+
+RECIPES = {
+    "bag": Recipe("bag", queries="values", swaps=False, partial=0.5, readout=0.3),
+    "bound": Recipe("bound", queries="objects", swaps=True, partial=0.0, readout=0.3, steps=700, swappable=0.75),
+}
+
+
+def recipe_of(name: str, **changes: Any) -> Recipe:
+    """The recipe of a name, with changes."""
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    return replace(RECIPES[name], **changes)
