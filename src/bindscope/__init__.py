@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bindscope.auditing import Audit, audit
     from bindscope.concepts import Concept, ConceptSpace
+    from bindscope.crossmodal.heads import Head
+    from bindscope.crossmodal.sentences import sentence_module
+    from bindscope.crossmodal.store import load_head, save_head
     from bindscope.datasets import Dataset, dataset_names, dataset_options, load_dataset
     from bindscope.datasets.labels import read_labels, write_labels
     from bindscope.embeddings import Embeddings, embed, load_embeddings, save_embeddings
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
     from bindscope.experiments.compare import Comparison, compare
     from bindscope.experiments.diagnose import ANALYSES, Run, diagnose
     from bindscope.experiments.gate import judge
+    from bindscope.experiments.repair import repair
     from bindscope.experiments.selfcheck import Check, selfcheck
     from bindscope.experiments.verdict import Verdict, verdict
+    from bindscope.experiments.vocabulary import gate_vocabulary
     from bindscope.report import write_comparison, write_report
     from bindscope.results import Record, Results, read_results
     from bindscope.scenes import SceneTable
@@ -45,6 +50,7 @@ _PLACES = {
     "Dataset": "datasets",
     "Embeddings": "embeddings",
     "Encoder": "encoders",
+    "Head": "crossmodal.heads",
     "InputError": "errors",
     "Record": "results",
     "Results": "results",
@@ -57,14 +63,19 @@ _PLACES = {
     "diagnose": "experiments.diagnose",
     "embed": "embeddings",
     "encoder_names": "encoders",
+    "gate_vocabulary": "experiments.vocabulary",
     "judge": "experiments.gate",
     "load_dataset": "datasets",
     "load_embeddings": "embeddings",
     "load_encoder": "encoders",
+    "load_head": "crossmodal.store",
     "read_labels": "datasets.labels",
     "read_results": "results",
+    "repair": "experiments.repair",
     "save_embeddings": "embeddings",
+    "save_head": "crossmodal.store",
     "selfcheck": "experiments.selfcheck",
+    "sentence_module": "crossmodal.sentences",
     "verdict": "experiments.verdict",
     "write_comparison": "report",
     "write_labels": "datasets.labels",
@@ -83,6 +94,7 @@ __all__ = [
     "Dataset",
     "Embeddings",
     "Encoder",
+    "Head",
     "InputError",
     "Record",
     "Results",
@@ -97,14 +109,19 @@ __all__ = [
     "diagnose",
     "embed",
     "encoder_names",
+    "gate_vocabulary",
     "judge",
     "load_dataset",
     "load_embeddings",
     "load_encoder",
+    "load_head",
     "read_labels",
     "read_results",
+    "repair",
     "save_embeddings",
+    "save_head",
     "selfcheck",
+    "sentence_module",
     "verdict",
     "write_comparison",
     "write_labels",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, complexity, diagnose, labels, pictures, runs, tables, training
+from bindscope.cli import about, complexity, diagnose, labels, pictures, runs, tables, training, vocabulary
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
@@ -27,6 +27,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tables": tables.tables,
     "train": training.train,
     "sweep": training.sweep,
+    "gate": vocabulary.gate,
+    "repair": vocabulary.repair,
+    "train-clip": vocabulary.train_clip,
     "list": about.list_names,
     "selfcheck": about.selfcheck,
 }

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GATE_FAILED = 1
 DEMO_MODEL = "st:sentence-transformers/all-MiniLM-L6-v2"
 DEMO_DATA = "text:10x10?singles=true"
+DEMO_PAIR = ("embedded:bag", "embedded:bound")
+DEMO_IMAGES = "clevr2d:8x3?size=48"
 
 
 def diagnose(
@@ -61,11 +63,31 @@ def diagnose(
         raise typer.Exit(GATE_FAILED)
 
 
-def demo(out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("runs/demo")) -> None:
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("runs/demo"),
+    images: Annotated[bool, typer.Option("--images", help="Two small image-text encoders, side by side.")] = False,
+) -> None:
     """Diagnose a real pretrained sentence encoder on real captions, offline. The last line is the report's path."""
+    if images:
+        _demo_images(out)
+        return
     run, page = _diagnosed(DEMO_MODEL, DEMO_DATA, None, out, 0, None, None, None, None, False, None, True)
     print_run(run)
     typer.echo(str(page))
+
+
+def _demo_images(out: Path) -> None:
+    """One encoder that does not bind and one that does, trained alike on drawn scenes; and the page that compares them."""
+    from bindscope.report import write_comparison
+
+    runs = []
+    for model in DEMO_PAIR:
+        place = out / model.replace(":", "-")
+        run, page = _diagnosed(model, DEMO_IMAGES, None, place, 0, None, None, None, None, False, None, True)
+        print_run(run)
+        typer.echo(str(page))
+        runs.append(run.directory)
+    typer.echo(str(write_comparison(runs, out / "comparison.html")))
 
 
 def embed(

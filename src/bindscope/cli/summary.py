@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bindscope.results import Record, Results
 
 FITS = ("ols", "ols+pos")  # right on every design; the other estimators stand in the report
-SHOWN_APART = ("audit", "recognition", "geometry", "variance", "codelength")
+SHOWN_APART = ("audit", "recognition", "geometry", "variance", "codelength", "crossmodal", "alignment")
+ACROSS = ("swap_accuracy", "text_score", "image_score", "group_score", "retrieval_top1", "swap_confusion_at_1")
 
 
 def print_run(run: Run) -> None:
@@ -53,6 +54,12 @@ def tables(results: Results) -> list[Table]:
     shares = results.headline(analysis="variance")
     if len(shares):
         found.append(variance_table(shares))
+    across = results.headline(analysis="crossmodal", metric=ACROSS)
+    if len(across):
+        found.append(figures_table("Across the two sides: scenes against captions", across))
+    aligned = results.headline(analysis="alignment", metric="r2", split="test")
+    if len(aligned):
+        found.append(figures_table("Does one side predict the other, on held-out objects?", aligned))
     others = dict.fromkeys(r.analysis for r in results if r.analysis not in SHOWN_APART)
     return [*found, *(figures_table(_title(name), results.headline(analysis=name)) for name in others)]
 
