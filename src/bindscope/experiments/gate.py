@@ -16,7 +16,13 @@ _CONDITION = re.compile(
     r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
     re.IGNORECASE,
 )
-_DEFAULT_TARGETS = {"concept_recognition": "mean", "object_recognition": "all", "r2": "level1"}
+_DEFAULT_TARGETS = {"concept_recognition": "mean", "object_recognition": "all", "r2": "level1"} | {
+    "swap_confusion_at_1": "scene_to_caption",
+    "recall_at_1": "scene_to_caption",
+    "recall_at_5": "scene_to_caption",
+    "recall_at_10": "scene_to_caption",
+    "swap_margin": "all",
+}
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,12 @@ def _parse(text: str) -> Condition:
             '"object_recognition[unshared].ci_low<0.8"'
         )
     metric = found["metric"].lower().replace("@", "_at_")
-    metric = "retrieval_top1" if metric == "recall_at_1" else metric
     try:
         bound = float(found["bound"])
     except ValueError:
         raise InputError(f"--fail-if {text.strip()!r}: {found['bound']!r} is not a number") from None
     target = found["target"] or _DEFAULT_TARGETS.get(metric)
+    metric = "retrieval_top1" if metric == "recall_at_1" else metric
     return Condition(text.strip(), metric, target, (found["field"] or "value").lower(), found["sign"], bound)
 
 
