@@ -26,7 +26,7 @@ def tokens(texts: Sequence[str]) -> IntArray:
     """Word numbers `[n, length]`, padded with 0 to the longest text; words beyond 32 are left out.
 
     >>> tokens(["red circle", "A red zebra"]).tolist()
-    [[2, 10, 0], [13, 2, 1]]
+    [[2, 14, 0], [17, 2, 1]]
     """
     rows = [[_NUMBER.get(word, OTHER) for word in re.findall(r"\w+|,", text.lower())][:LENGTH] for text in texts]
     width = max((len(row) for row in rows), default=1) or 1
