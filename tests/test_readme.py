@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -53,4 +54,6 @@ def test_links_lead_to_files() -> None:
 
 def test_commands_and_names_exist() -> None:
     assert set(re.findall(r"bindscope ([a-z]+)", README)) - {"finds", "implements"} <= set(COMMANDS)
-    assert set(re.findall(r"bindscope\.(\w+)", README)) <= {*bindscope.__all__, "git"}
+    assert set(re.findall(r"(?<!module:)bindscope\.(\w+)", README)) <= {*bindscope.__all__, "git"}
+    for module, factory in set(re.findall(r"module:(bindscope[\w.]+):(\w+)", README)):
+        assert callable(getattr(importlib.import_module(module), factory))

@@ -98,14 +98,12 @@ def fit_probes(
     max_rows: int = MAX_TRAIN_ROWS,
     choose_by: Choice = "recognition",
     like: ProbeSet | None = None,
-    warm: bool = False,
 ) -> ProbeSet:
     """Fit all probes of a table on the rows of the mask `train` `[n]` (at most `max_rows` of them, drawn by seed).
 
     vectors `[n, d]`. The penalty of each probe is the one that reads 20 % of the training bags best (`inner_split="row"`:
     rows), by recognition and then by cross-entropy, or by cross-entropy alone; then all training rows are fitted.
-    `like` takes the penalties of probes that were fitted before; with `warm` each fit also starts from theirs, which is
-    faster where the vectors are nearly the same.
+    `like` takes the penalties of probes that were fitted before.
     """
     rows = training_rows(train, seed, max_rows)
     inside = table.take(rows)
@@ -114,10 +112,9 @@ def fit_probes(
     known = None if like is None else (*like.concepts, like.objects)
     targets = (*range(table.space.n_concepts), None)
     grids = [penalties if known is None else (known[i].penalty,) for i in range(len(targets))]
-    starts = [known[i] if known is not None and warm else None for i in range(len(targets))]
     probes = [
-        _chosen(frame, *inside.members(target), inner, grid, choose_by, start)
-        for target, grid, start in zip(targets, grids, starts, strict=True)
+        _chosen(frame, *inside.members(target), inner, grid, choose_by)
+        for target, grid in zip(targets, grids, strict=True)
     ]
     used = np.zeros(len(table), dtype=bool)
     used[rows] = True
@@ -190,11 +187,6 @@ class _Frame:
     def take(self, rows: IntArray) -> _Frame:
         return _Frame(self.rotated[rows], self.spectrum, self.back, self.mean)
 
-    def solution(self, probe: Probe) -> FloatArray:
-        """Weights `[r + 1, K]` in this frame of a probe that was fitted in another."""
-        square = np.maximum((self.back**2).sum(axis=0), 1e-300)  # the columns are orthogonal
-        return np.vstack([(self.back / square).T @ probe.weights, probe.bias + self.mean @ probe.weights])
-
     def probe(self, solution: FloatArray, penalty: float, converged: bool) -> Probe:
         weights = self.back @ solution[:-1]
         return Probe(weights, solution[-1] - self.mean @ weights, penalty, converged)
@@ -237,7 +229,6 @@ def _chosen(
     inner: BoolArray | None,
     penalties: Sequence[float],
     by: Choice,
-    start: Probe | None = None,
 ) -> Probe:
     if n_candidates < 2 or not frame.varies:
         return frame.probe(np.zeros((frame.rotated.shape[1] + 1, n_candidates)), penalties[0], True)
@@ -245,7 +236,7 @@ def _chosen(
     if inner is not None and len(penalties) > 1:
         chosen, known = _best_penalty(frame, members, n_candidates, inner, penalties, by)
     problem = frame.problem(members, n_candidates)
-    weights = frame.solution(start) if start is not None else _led_down(problem, chosen, known)
+    weights = _led_down(problem, chosen, known)
     solution = solve(problem, chosen, weights, _TOLERANCE)
     if not solution.converged:
         warnings.warn(f"a probe over {n_candidates} candidates did not converge", NotConvergedWarning, stacklevel=3)

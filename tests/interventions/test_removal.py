@@ -256,17 +256,17 @@ def test_nothing_left_is_no_gain_and_only_ties() -> None:
     assert np.abs(found.gain[:, 0]).max() < 1e-9
 
 
-def test_warm_read_outs_find_the_same_optimum() -> None:
+def test_read_outs_like_others_take_their_penalties() -> None:
     table = scenes(5, 4)
     train, test = halves(table)
     vectors = plant("mixed", table, dim=40, noise=0.4, seed=6).vectors
     left = fit_components(vectors, table).left(vectors, table, None)
     cold = read(left, table, train, test)
     moved = left + 0.05 * noise(table, 40)
-    warm = read(moved, table, train, test, like=cold.probes)
+    like = read(moved, table, train, test, like=cold.probes)
     assert cold.probes is not None
-    assert warm.probes is not None
-    assert [p.penalty for p in warm.probes.concepts] == [p.penalty for p in cold.probes.concepts]
+    assert like.probes is not None
+    assert [p.penalty for p in like.probes.concepts] == [p.penalty for p in cold.probes.concepts]
     same = read(left, table, train, test, like=cold.probes)
     np.testing.assert_allclose(same.gain.mean(axis=0), cold.gain.mean(axis=0), atol=0.02)
 

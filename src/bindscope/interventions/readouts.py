@@ -55,13 +55,12 @@ def read(
 ) -> Reading:
     """Train linear read-outs on the rows `train` of what is left `[n, d]` and judge them on the rows `test`.
 
-    `like`: take the penalties of these read-outs and start from them (for controls, whose vectors are nearly the same).
+    `like`: take the penalties of these read-outs (for controls, whose own choice would be the same). Starting from their
+    weights as well takes twice as long: a permuted component doubles the variance, and the old optimum is far off.
     """
     if not left.any():
         return _nothing(table, test)
-    probes = fit_probes(
-        left, table, train, seed, REMOVAL_PENALTIES, choose_by="cross_entropy", like=like, warm=like is not None
-    )
+    probes = fit_probes(left, table, train, seed, REMOVAL_PENALTIES, choose_by="cross_entropy", like=like)
     heads = [(probe, left[test]) for probe in (*probes.concepts, probes.objects)]
     return _judged(heads, table, probes.train, test, probes)
 
