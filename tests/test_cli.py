@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bindscope import cli
+from bindscope.experiments.diagnose import DEFAULT
 from bindscope.results import read_results
 
 Run = Callable[..., "Outcome"]
@@ -73,7 +74,7 @@ def test_diagnose_writes_a_whole_run_and_ends_with_the_report(run: Run, tmp_path
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     assert config["command"] == "bindscope diagnose 'planted:bag?dim=64' --data text:4x4"
     results = read_results(tmp_path / "a")
-    assert {record.analysis for record in results} == {"audit", "recognition", "geometry", "variance"}
+    assert {record.analysis for record in results} == set(DEFAULT)
     assert all(record.config_hash == config["hash"] for record in results)
 
 

@@ -52,6 +52,8 @@ def library(local: Any, info: Any = None, remote: Any = None) -> SimpleNamespace
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # `st:` sets it for the process
+
     def use(made: SimpleNamespace) -> None:
         monkeypatch.setattr("bindscope.encoders.hub._library", lambda: made)
 
