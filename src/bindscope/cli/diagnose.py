@@ -12,6 +12,7 @@ import typer
 from bindscope.cli.options import Batch, Cache, Data, Device, Json, Model, Out, Prompt, Sample, Seed
 from bindscope.cli.printing import print_json, progress_lines
 from bindscope.cli.summary import print_run
+from bindscope.errors import InputError
 
 if TYPE_CHECKING:
     from bindscope.experiments.diagnose import Run
@@ -21,6 +22,11 @@ DEMO_MODEL = "st:sentence-transformers/all-MiniLM-L6-v2"
 DEMO_DATA = "text:10x10?singles=true"
 DEMO_PAIR = ("embedded:bag", "embedded:bound")
 DEMO_IMAGES = "clevr2d:8x3?size=48"
+DEMO_TAKEN_APART = {
+    "minilm": (DEMO_MODEL, "text:12x12?singles=true"),
+    "efficientnet": ("module:bindscope.encoders.efficientnet:lite0_whole", "clevr:8x3?singles=true"),
+}
+TAKEN_APART = ("audit", "recognition", "geometry", "variance", "removal", "editing")
 
 
 def diagnose(
@@ -64,14 +70,25 @@ def diagnose(
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("runs/demo"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run directory; default runs/demo, runs/demo-images, ….")
+    ] = None,
     images: Annotated[bool, typer.Option("--images", help="Two small image-text encoders, side by side.")] = False,
+    interventions: Annotated[
+        bool, typer.Option("--interventions", help="Removal and editing on captions and on rendered scenes; long.")
+    ] = False,
 ) -> None:
     """Diagnose a real pretrained sentence encoder on real captions, offline. The last line is the report's path."""
+    if images and interventions:
+        raise InputError("--images and --interventions are two demos; give one of them")
     if images:
-        _demo_images(out)
+        _demo_images(out or Path("runs/demo-images"))
         return
-    run, page = _diagnosed(DEMO_MODEL, DEMO_DATA, None, out, 0, None, None, None, None, False, None, True)
+    if interventions:
+        _demo_interventions(out or Path("runs/demo-interventions"))
+        return
+    place = out or Path("runs/demo")
+    run, page = _diagnosed(DEMO_MODEL, DEMO_DATA, None, place, 0, None, None, None, None, False, None, True)
     print_run(run)
     typer.echo(str(page))
 
@@ -88,6 +105,17 @@ def _demo_images(out: Path) -> None:
         typer.echo(str(page))
         runs.append(run.directory)
     typer.echo(str(write_comparison(runs, out / "comparison.html")))
+
+
+def _demo_interventions(out: Path) -> None:
+    """The paper's tables on a sentence encoder and on a vision network, each with its report."""
+    from bindscope.experiments.tables import render, tables
+
+    for name, (model, data) in DEMO_TAKEN_APART.items():
+        run, page = _diagnosed(model, data, TAKEN_APART, out / name, 0, None, None, None, None, True, None, True)
+        print_run(run)
+        typer.echo(render(tables(run.directory), "text"), nl=False)
+        typer.echo(str(page))
 
 
 def embed(

@@ -53,7 +53,8 @@ def build(run: Run) -> Section:
     if not learners:
         return Section("complexity", "Complexity of the binding function", LEAD, (every_row(every.records),))
     blocks: list[Block] = [Note(sentence) for sentence in complexity_sentences(every)]
-    blocks += [*_overview(every, learners), Gallery(tuple(_panel(every, learner) for learner in learners))]
+    panels = [_panel(every, learner) for learner in learners]
+    blocks += [*_overview(every, learners), Gallery(tuple(filter(_shows, panels)))]
     blocks += _ranks(every)
     blocks += [_design_table(every), _fit_table(every, learners), *_thresholds(every)]
     return Section("complexity", "Complexity of the binding function", LEAD, (*blocks, every_row(every.records)))
@@ -99,7 +100,12 @@ def _overview(every: Results, learners: Sequence[str]) -> list[Block]:
     )
     low = min(values, default=0.0) < LOWEST
     note = GREY_NOTE + (" Fits that diverge lie below the plot." if low else "")
-    return [Gallery(tuple(with_note(figure, note) for figure in figures))]
+    return [Gallery(tuple(with_note(figure, note) for figure in figures if _shows(figure)))]
+
+
+def _shows(figure: Figure) -> bool:
+    """Whether a figure has a point to show."""
+    return any(len(trace["x"]) for trace in figure.data)
 
 
 def _panel(every: Results, learner: str) -> Figure:
