@@ -17,7 +17,7 @@ def test_the_demo_of_interventions_prints_the_tables_and_keeps_its_runs(
     monkeypatch.setattr(commands, "DEMO_TAKEN_APART", worlds)
     done = command("demo", "--interventions")
     assert done.code == 0, done.err
-    assert done.last == str(Path("runs/demo-interventions/bag/report.html"))
+    assert done.out.strip().splitlines()[-1] == str(Path("runs/demo-interventions/bag/report.html"))
     assert done.out.count("Table 3") >= 2
     for name in worlds:
         assert "explorer" in (tmp_path / "runs/demo-interventions" / name / "report.html").read_text(encoding="utf-8")
@@ -26,4 +26,4 @@ def test_the_demo_of_interventions_prints_the_tables_and_keeps_its_runs(
 def test_two_demos_at_once_are_refused(command: Command) -> None:
     done = command("demo", "--images", "--interventions")
     assert done.code == 2
-    assert "give one of them" in done.error
+    assert "give one of them" in done.refusal
