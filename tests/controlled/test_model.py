@@ -63,13 +63,38 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 24, 8), (1, 8, 32)])
 def test_orthogonal_keeps_directions_and_levels_singular_values(shape: tuple[int, int, int]) -> None:
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    found = orthogonal(matrices, steps=12)
+    found = torch.stack(orthogonal(list(matrices), steps=12))
     left, values, right = torch.linalg.svd(matrices, full_matrices=False)
     inside = left.transpose(1, 2) @ found @ right.transpose(1, 2)
     levels = inside.diagonal(dim1=1, dim2=2)
     assert ((levels > 0.65) & (levels < 1.25)).all()
     assert (inside - torch.diag_embed(levels)).abs().max() < 1e-3
     assert values.max() / values.min() > 2  # the control: they were not level before
+
+
+def test_orthogonal_by_gram_matrices_is_newton_schulz_on_the_matrices_themselves() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrices = [torch.randn(shape, generator=generator) for shape in ((64, 192), (64, 64), (256, 64), (16, 8))]
+    for matrix, found in zip(matrices, orthogonal(matrices), strict=True):
+        x = matrix.double().T if matrix.shape[0] > matrix.shape[1] else matrix.double()
+        x = x / x.norm()
+        for _ in range(5):
+            square = x @ x.T
+            x = 3.4445 * x - 4.7750 * square @ x + 2.0315 * square @ square @ x
+        expected = x.T if matrix.shape[0] > matrix.shape[1] else x
+        assert found.shape == matrix.shape
+        assert (found - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("tokens", ["object", "concept"])
+def test_the_last_block_moves_the_end_token_as_if_it_moved_all(tokens: str) -> None:
+    tower = build_model(small(tokens=tokens)).scene
+    block, x = tower.blocks[-1], torch.randn(5, 7, tower.config.width, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(5, 1, 1, 7, dtype=torch.bool)
+    mask[:, :, :, 2] = False
+    for seen in (None, mask):
+        assert torch.allclose(block(x, seen, 6), block(x, seen)[:, 6:], atol=1e-5)
+    assert not torch.allclose(block(x, None, 6), block(x, mask, 6), atol=1e-4)
 
 
 def test_muon_agrees_with_the_one_of_torch_up_to_its_rounding() -> None:

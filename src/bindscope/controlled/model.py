@@ -29,14 +29,25 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens `[B, T, w]`; mask `[B, 1, 1, T]` is True where a token may be seen, None where all may."""
+    def forward(self, x: Tensor, mask: Tensor | None, first: int = 0) -> Tensor:
+        """Tokens `[B, T, w]`; mask `[B, 1, 1, T]` is True where a token may be seen, None where all may.
+
+        first: only tokens from this one on are moved and given back `[B, T - first, w]`; they see all.
+        """
         batch, length, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
+        normed = self.norm1(x)
+        if first:
+            q = functional.linear(normed[:, first:], self.qkv.weight[:width], self.qkv.bias[:width])
+            kv = functional.linear(normed, self.qkv.weight[width:], self.qkv.bias[width:])
+            x = x[:, first:]
+        else:
+            q, kv = self.qkv(normed).split([width, 2 * width], dim=2)
+        q = q.reshape(batch, length - first, self.heads, -1)
+        k, v = kv.reshape(batch, length, 2, self.heads, -1).unbind(2)
         seen = functional.scaled_dot_product_attention(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
         )
-        x = x + self.out(seen.transpose(1, 2).reshape(batch, length, width))
+        x = x + self.out(seen.transpose(1, 2).reshape(batch, length - first, width))
         moved: Tensor = x + self.down(functional.gelu(self.up(self.norm2(x))))
         return moved
 
@@ -65,8 +76,9 @@ class Tower(nn.Module):
         """Vectors of unit length `[B, output]`."""
         tokens, seen = self.concept_tokens(values) if self.positions is not None else self.object_tokens(values)
         mask = None if bool(seen.all()) else seen[:, None, None, :]
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens, mask)
+        tokens = self.blocks[-1](tokens, mask, tokens.shape[1] - 1)  # only the end token is read
         return functional.normalize(self.head(self.norm(tokens[:, -1])), dim=-1)
 
     def object_tokens(self, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +17,7 @@ FLOOR = 0.02  # share of the peak rate that a decaying schedule ends at
 class Muon(torch.optim.Optimizer):
     """Momentum whose update of each matrix is replaced by its nearest semi-orthogonal matrix (up to the iteration's error).
 
-    Five Newton-Schulz steps of the quintic 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on the singular values, in single precision
-    (processors without bf16 emulate it, some five times slower than this), matrices of one shape at once. The update is
-    scaled by sqrt(max(1, rows / columns)). Method: K. Jordan et al., Muon (2024).
+    The update is scaled by sqrt(max(1, rows / columns)). Method: K. Jordan et al., Muon (2024).
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
@@ -30,19 +27,12 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update with Nesterov momentum and decoupled weight decay."""
         for group in self.param_groups:
-            shapes: dict[tuple[int, ...], list[Tensor]] = {}
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    shapes.setdefault(tuple(parameter.shape), []).append(parameter)
-            for parameters in shapes.values():
-                self._update(parameters, group)
-
-    def _update(self, parameters: Sequence[Tensor], group: dict[str, Any]) -> None:
-        moved = [self._momentum(parameter, group["momentum"]) for parameter in parameters]
-        rows, columns = parameters[0].shape
-        updates = orthogonal(torch.stack(moved)) * math.sqrt(max(1.0, rows / columns))
-        for parameter, update in zip(parameters, updates, strict=True):
-            parameter.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            moved = [self._momentum(parameter, group["momentum"]) for parameter in parameters]
+            for parameter, update in zip(parameters, orthogonal(moved), strict=True):
+                rows, columns = parameter.shape
+                step = -group["lr"] * math.sqrt(max(1.0, rows / columns))
+                parameter.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update, alpha=step)
 
     def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
         assert parameter.grad is not None
@@ -54,15 +44,36 @@ class Muon(torch.optim.Optimizer):
         return parameter.grad.lerp(buffer, momentum)
 
 
-def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Matrices `[b, r, c]` with singular values moved close to 1 (0.7 to 1.2), directions kept."""
-    tall = matrices.shape[1] > matrices.shape[2]
-    x: Tensor = matrices.transpose(1, 2) if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        square = x @ x.transpose(1, 2)
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x.transpose(1, 2) if tall else x
+def orthogonal(matrices: Sequence[Tensor], steps: int = 5) -> list[Tensor]:
+    """Matrices `[r, c]` with singular values moved close to 1 (0.7 to 1.2), directions kept.
+
+    Newton-Schulz steps of the quintic 3.4445 x - 4.7750 x^3 + 2.0315 x^5 on the singular values, in single precision
+    (processors without bf16 emulate it, some five times slower). A step multiplies by p(X X^T), and these commute: the
+    product is built from the Gram matrices, of the smaller side, of all matrices of one such size at once.
+    """
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    wide = [matrix / (matrix.norm() + 1e-7) for matrix in wide]
+    sizes: dict[int, list[int]] = {}
+    for number, matrix in enumerate(wide):
+        sizes.setdefault(matrix.shape[0], []).append(number)
+    for numbers in sizes.values():
+        factors = _factors(torch.stack([wide[i] @ wide[i].T for i in numbers]), steps)
+        for i, factor in zip(numbers, factors, strict=True):
+            wide[i] = factor @ wide[i]
+    return [w.T if m.shape[0] > m.shape[1] else w for w, m in zip(wide, matrices, strict=True)]
+
+
+def _factors(grams: Tensor, steps: int) -> Tensor:
+    """Products of p(G) over the steps, `[b, s, s]` from Gram matrices; G becomes p(G)^2 G at each."""
+    product: Tensor | None = None
+    for step in range(steps):
+        factor = torch.baddbmm(grams, grams, grams, beta=-4.7750, alpha=2.0315)
+        factor.diagonal(dim1=1, dim2=2).add_(3.4445)
+        product = factor if product is None else factor @ product
+        if step + 1 < steps:
+            grams = factor @ (factor @ grams)
+    assert product is not None
+    return product
 
 
 def make_optimizers(model: DualEncoder, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -74,7 +85,9 @@ def make_optimizers(model: DualEncoder, config: TrainConfig) -> list[torch.optim
         {"params": [p for p in rest if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
+    ]
     if chosen:
         found.append(Muon(hidden, lr=config.muon_learning_rate, weight_decay=config.weight_decay))
     for optimizer in found:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bindscope.concepts import ABSENT
 from bindscope.controlled import store
 from bindscope.controlled.config import CONFIG_FILE, TrainConfig, read_config
-from bindscope.controlled.evaluate import Outcome, Suite, judge_all
+from bindscope.controlled.evaluate import Outcome, Suite, judge_all, value_items
 from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.objective import contrastive, shown, values_shown
 from bindscope.controlled.optim import make_optimizers, set_rates
@@ -94,6 +95,7 @@ class Loop:
         self.optimizers = make_optimizers(self.model, config)
         self.step, self.best_step, self.best, self.seconds = 0, 0, -1.0, 0.0
         self.values = torch.from_numpy(self.objects.space.object_values(range(config.n_objects)))
+        self.items = concept_items(config)
         self.scene = torch.compile(self.model.scene) if config.compile else self.model.scene
         self.query = torch.compile(self.model.query) if config.compile else self.model.query
 
@@ -143,22 +145,19 @@ class Loop:
         values = torch.where((scenes == ABSENT)[..., None], ABSENT, self.values[scenes.clamp(min=0)])
         with autocast(self.config):
             vectors = self.scene(values)
-            queries = self.query(self.values[asked][:, None, :])
-            scores = self.model.scale * vectors @ queries.T
+            queries = self.query(torch.cat([self.values[asked][:, None, :], self.items]))
+            scores = self.model.scale * vectors @ queries[: len(asked)].T
             total = contrastive(scores, shown(scenes, asked))
             if self.config.concept_queries:
-                total = total + self.concept_loss(vectors, values)
+                total = total + self.concept_loss(vectors, values, queries[len(asked) :])
         return total
 
-    def concept_loss(self, vectors: Tensor, values: Tensor) -> Tensor:
-        """Mean over concepts of the loss against all values of the concept."""
+    def concept_loss(self, vectors: Tensor, values: Tensor, queries: Tensor) -> Tensor:
+        """Mean over concepts of the loss against all values of the concept, queries `[C V, output]`."""
         config = self.config
-        items = torch.full((config.concepts, config.values, 1, config.concepts), ABSENT)
-        for k in range(config.concepts):
-            items[k, :, 0, k] = torch.arange(config.values)
-        queries = self.query(items.flatten(0, 1)).unflatten(0, (config.concepts, config.values))
+        own = queries.view(config.concepts, config.values, -1)
         losses = [
-            contrastive(self.model.scale * vectors @ queries[k].T, values_shown(values, k, config.values))
+            contrastive(self.model.scale * vectors @ own[k].T, values_shown(values, k, config.values))
             for k in range(config.concepts)
         ]
         return torch.stack(losses).mean()
@@ -208,6 +207,13 @@ class Loop:
 
 
 BEST_FILE = "best.safetensors"
+
+
+def concept_items(config: TrainConfig) -> Tensor:
+    """All values alone as queries `[C V, 1, C]`; none where concept queries are not trained."""
+    count = config.concepts if config.concept_queries else 0
+    parts = [value_items(config.concepts, k, config.values) for k in range(count)]
+    return torch.from_numpy(np.concatenate([np.zeros((0, 1, config.concepts), dtype=np.int64), *parts]))
 
 
 def load_trained(directory: Path) -> tuple[TrainConfig, DualEncoder]:
