@@ -108,6 +108,7 @@ def sweep(
 ) -> None:
     """Train many models from one file; finished ones are skipped, one table holds them all."""
     from bindscope.experiments.sweep import configs_of, plan, read_spec, run_sweep
+    from bindscope.experiments.transition import has_curves
 
     configs = configs_of(read_spec(spec))
     if dry_run:
@@ -126,4 +127,22 @@ def sweep(
         figures = [number_text(row[name]) for name in ("closed", "test", "train", "test_concepts")]
         table.add_row(row["run"], *(str(row[name]) for name in varied), *figures)
     print_table(table)
+    if has_curves(rows):
+        _print_thresholds(rows)
     typer.echo(str(out / "models.csv"))
+
+
+def _print_thresholds(rows: list[dict[str, Any]]) -> None:
+    """Coverage at which held-out objects on closed scenes begin to be recognised, for each group of models."""
+    from bindscope.experiments.transition import transitions
+
+    found = transitions(rows)
+    table = new_table(
+        "\nThreshold of coverage, closed scenes", *found[0].settings, "threshold", "95 % interval", "from", "to"
+    )
+    for one in found:
+        place = one.threshold
+        interval = f"{place.interval.low:.2f} .. {place.interval.high:.2f}" if place.middle is not None else place.why
+        figures = [number_text(place.middle), interval, number_text(place.low), number_text(place.high)]
+        table.add_row(*(str(value) for value in one.settings.values()), *figures)
+    print_table(table)

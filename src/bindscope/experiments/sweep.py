@@ -3,9 +3,10 @@
     preset: tiny
     fixed: {values: 16, steps: 1500}
     grid: {coverage: [0.2, 0.5, 0.8], seed: [0, 1, 2]}
+    points: [{concepts: 2, values: 8}, {concepts: 3, values: 4}]
     random: {count: 50, seed: 0, settings: {width: [32, 64], coverage: {low: 0.1, high: 0.9}}}
 
-Grid and random may both be given; each random draw is then combined with every point of the grid.
+All may be given together: each random draw is combined with every one of the points and every point of the grid.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class SweepSpec(BaseModel):
     preset: str = "tiny"
     fixed: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    points: list[dict[str, Any]] = Field(default_factory=list)
     random: RandomPart | None = None
 
 
@@ -112,7 +114,12 @@ def configs_of(spec: SweepSpec) -> list[TrainConfig]:
     points = [dict(zip(spec.grid, values, strict=True)) for values in itertools.product(*spec.grid.values())]
     draws = _draws(spec.random) if spec.random else [{}]
     base = {**PRESETS[spec.preset], **spec.fixed}
-    made = [make_config({**base, **draw, **point}) for draw in draws for point in points]
+    made = [
+        make_config({**base, **draw, **together, **point})
+        for draw in draws
+        for together in spec.points or [{}]
+        for point in points
+    ]
     return list({config.model_dump_json(): config for config in made}.values())
 
 

@@ -1,0 +1,53 @@
+"""The coverage transition of a sweep: thresholds of recognition over coverage, one for each group of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bindscope.complexity.threshold import FEWEST, Threshold, coverage_threshold
+from bindscope.controlled.config import TrainConfig
+
+REPEATED = ("coverage", "seed", "threads", "report_to", "checkpoint_every")  # what does not part the models into groups
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """One group of models: `settings` are those that differ between groups. figures `[n]` at coverages `[n]`."""
+
+    settings: Mapping[str, Any]
+    n_objects: int
+    coverage: np.ndarray[Any, np.dtype[np.float64]]
+    figure: np.ndarray[Any, np.dtype[np.float64]]
+    threshold: Threshold
+
+
+def transitions(rows: Sequence[Mapping[str, Any]], figure: str = "closed", seed: int = 0) -> list[Transition]:
+    """Threshold of a column of a sweep's table for all models that differ in coverage and seed alone.
+
+    Groups with fewer than FEWEST coverages have a threshold of None, and `why`. Models without the figure (no closed
+    scene) are left out. Order: as the groups first appear.
+    """
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    fixed = [name for name in TrainConfig.model_fields if name not in REPEATED]
+    for row in rows:
+        groups.setdefault(repr([row[name] for name in fixed]), []).append(row)
+    varied = [name for name in fixed if len({repr(row[name]) for row in rows}) > 1]
+    return [_transition(group, varied, figure, seed) for group in groups.values()]
+
+
+def _transition(group: Sequence[Mapping[str, Any]], varied: Sequence[str], figure: str, seed: int) -> Transition:
+    there = [row for row in group if row[figure] is not None]
+    coverage = np.array([row["coverage"] for row in there], dtype=np.float64)
+    values = np.array([row[figure] for row in there], dtype=np.float64)
+    settings = {name: group[0][name] for name in varied}
+    count = int(group[0]["values"] ** group[0]["concepts"])
+    return Transition(settings, count, coverage, values, coverage_threshold(coverage, values, seed))
+
+
+def has_curves(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a sweep varies coverage enough for a threshold."""
+    return len({row["coverage"] for row in rows}) >= FEWEST

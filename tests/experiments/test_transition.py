@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bindscope.controlled.config import preset
+from bindscope.experiments.sweep import configs_of, make_spec
+from bindscope.experiments.transition import has_curves, transitions
+
+
+def rows(
+    middle: dict[int, float], coverages: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+) -> list[dict[str, object]]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            **preset("tiny", values=values, coverage=coverage, seed=seed).model_dump(),
+            "closed": 0.1 + 0.8 / (1 + np.exp(-30 * (coverage - place))) + 0.01 * rng.normal(),
+        }
+        for values, place in middle.items()
+        for coverage in coverages
+        for seed in range(3)
+    ]
+
+
+def test_each_group_has_its_threshold() -> None:
+    found = transitions(rows({8: 0.6, 16: 0.4}))
+    assert [one.settings for one in found] == [{"values": 8}, {"values": 16}]
+    assert [one.n_objects for one in found] == [64, 256]
+    for one, place in zip(found, (0.6, 0.4), strict=True):
+        assert one.threshold.middle == pytest.approx(place, abs=0.02)
+        assert one.threshold.interval.low <= place <= one.threshold.interval.high
+
+
+def test_models_without_a_closed_scene_are_left_out_and_few_coverages_have_no_threshold() -> None:
+    table = rows({8: 0.5})
+    for row in table:
+        row["closed"] = None if row["coverage"] in (0.7, 0.8, 0.6) else row["closed"]
+    (one,) = transitions(table)
+    assert one.threshold.middle is None
+    assert one.threshold.why == "fewer than 5 coverages"
+    assert len(one.figure) == 12
+
+
+def test_curves_need_five_coverages() -> None:
+    assert has_curves(rows({8: 0.5}))
+    assert not has_curves(rows({8: 0.5}, (0.2, 0.8)))
+
+
+def test_points_are_settings_that_go_together() -> None:
+    spec = make_spec({"points": [{"concepts": 2, "values": 8}, {"concepts": 3, "values": 4}], "grid": {"seed": [0, 1]}})
+    found = [(c.concepts, c.values, c.seed) for c in configs_of(spec)]
+    assert found == [(2, 8, 0), (2, 8, 1), (3, 4, 0), (3, 4, 1)]
