@@ -40,7 +40,7 @@ def over_blocks(work: Callable[[slice], T], n_rows: int, step: int) -> list[T]:
     """
     blocks = [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
     with one_thread():
-        if len(blocks) < 2 or _processors() < 2:
+        if len(blocks) < 2 or processors() < 2:
             return [work(block) for block in blocks]
         return list(_pool().map(work, blocks))
 
@@ -53,13 +53,16 @@ def _libraries() -> ThreadpoolController:
 
 
 @cache
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processors() -> int:
+    """Processors that this process may use, or fewer where OMP_NUM_THREADS says so."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(int(asked), here) if asked.isdecimal() and int(asked) > 0 else here
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_processors(), thread_name_prefix="bindscope")
+    return ThreadPoolExecutor(processors(), thread_name_prefix="bindscope")
 
 
 if hasattr(os, "register_at_fork"):

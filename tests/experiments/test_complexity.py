@@ -245,3 +245,14 @@ def test_replacing_records_keeps_the_rest(make: Make) -> None:
     assert not [file for file in run.iterdir() if file.name.startswith(".results")]
     with pytest.raises(StoreError, match="no results at"):
         replace_records(run / "nowhere", ("complexity",), fresh)
+
+
+def test_processes_side_by_side_give_the_same_results(make: Make) -> None:
+    settings = Settings((0.5, 0.7), ("additive", "per-object?rank=1"), 1, codelength=False)
+    one, two = (make("planted:product?rank=2&dim=32", "text:6x6", name) for name in ("one", "two"))
+    said: list[str] = []
+    alone = run_complexity(one, settings)
+    together = run_complexity(two, settings, said.append, workers=2)
+    assert together.to_json() == alone.to_json()
+    assert sum(line.startswith("cell ") for line in said) == 4
+    assert not (two / "complexity.partial").exists()

@@ -28,6 +28,7 @@ def complexity(
     codelength: Annotated[
         bool, typer.Option("--codelength/--no-codelength", help="Code lengths too: which rule saves bits.")
     ] = True,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes at once; default: the cores.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -38,8 +39,10 @@ def complexity(
 
     coverages = COVERAGES if coverage is None else tuple(_number(word) for word in _words(coverage))
     settings = Settings(coverages, () if learners is None else tuple(_named(learners)), splits, tune, seed, codelength)
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers must be at least 1, got {workers}")
     with progress_lines(not as_json) as say:
-        results = run_complexity(run, settings, say)
+        results = run_complexity(run, settings, say, workers)
         say("writing the report")
         page = write_report(run)
     if as_json:

@@ -18,6 +18,7 @@ from bindscope.datasets.options import Option
 from bindscope.design import row_mean, squared_errors
 from bindscope.errors import MissingExtraError
 from bindscope.scenes import SceneTable
+from bindscope.threads import processors
 
 VARIANCE = 0.999
 
@@ -48,6 +49,7 @@ class Boosting:
             tree_method="hist",
             multi_strategy="multi_output_tree",
             max_bin=2,
+            n_jobs=processors(),
             random_state=seed % 2**31,
         )
         return model.fit(inputs, targets)
@@ -74,7 +76,7 @@ class Bagging:
             n_estimators=self.trees,
             min_samples_leaf=self.leaf,
             max_features=self.features,
-            n_jobs=-1,
+            n_jobs=processors(),
             random_state=seed % 2**31,
         )
         return model.fit(inputs, targets)

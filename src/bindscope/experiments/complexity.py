@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from bindscope.errors import DegenerateWarning, InputError, StoreError, TableErr
 from bindscope.experiments.codelength import available_families, codelength_records
 from bindscope.experiments.complexity_records import CellOutcome, complexity_records
 from bindscope.experiments.diagnose import of_count
+from bindscope.experiments.engines import cores, run_jobs
 from bindscope.experiments.rundir import amend_config, config_hash, read_config, replace_records, write_text
 from bindscope.probes import Probe, ProbeSet
 from bindscope.results import Record, Results
@@ -49,6 +51,7 @@ NEEDS = {"mlp": "torch", "xgboost": "xgboost"}
 RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.7
 TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
 SIDES = {"train": TRAIN, "test": TEST, "mixed": MIXED}
+WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
 Progress = Callable[[str], None]
 
 
@@ -104,9 +107,13 @@ class Cell:
         return self.learner if self.rank is None else f"{self.learner}?rank={self.rank}"
 
 
-def run_complexity(run: str | Path, settings: Settings, progress: Progress | None = None) -> Results:
+def run_complexity(
+    run: str | Path, settings: Settings, progress: Progress | None = None, workers: int | None = 1
+) -> Results:
     """Run the grid on a run directory, put its records among the run's results and give them back.
 
+    workers: processes that fit cells side by side, one thread each; None for as many as pay, at most the cores. They import
+    `__main__` anew, so a script needs its `if __name__ == "__main__"`; learners made by `register` need workers=1.
     Raises StoreError where the run has no embeddings, TableError where nothing can be held out.
     """
     directory, say = Path(run), progress or (lambda text: None)
@@ -121,7 +128,7 @@ def run_complexity(run: str | Path, settings: Settings, progress: Progress | Non
         say("probes on real embeddings, in two halves of the bags")
         probes = cross_probes(main.vectors, main.table, settings.seed)
         store.keep_probes(probes)
-    _fill(store, todo, main, probes, settings, say)
+    _fill(store, todo, main, settings, say, _finishes(directory, store, todo, main, probes, settings, workers))
     say("intervals")
     outcomes = [store.outcome(cell) for cell in cells]
     records = complexity_records(outcomes, main.vectors, main.table, probes, settings.seed)
@@ -214,17 +221,60 @@ def _main(embeddings: Embeddings) -> Embeddings:
 
 
 def _fill(
-    store: _Store, todo: Sequence[Cell], main: Embeddings, probes: CrossProbes, settings: Settings, say: Progress
+    store: _Store, todo: Sequence[Cell], main: Embeddings, settings: Settings, say: Progress, finishes: Iterator[int]
 ) -> None:
+    """Let all cells be fitted, telling which one is finished and what is left."""
     guess = [cost(cell, main.table, main.vectors.shape[1]) for cell in todo]
     begin, spent = time.perf_counter(), 0.0
-    for number, cell in enumerate(todo):
-        speed = (time.perf_counter() - begin) / spent if spent else 1.0
-        left = _duration(speed * sum(guess[number:]))
-        words = f"{cell.asked} at coverage {cell.coverage:g}, split {cell.split + 1} of {settings.splits}"
-        say(f"cell {number + 1} of {len(todo)}: {words}; about {left} left")
-        store.keep(cell, *fit_cell(cell, main.vectors, main.table, probes, settings))
+    for count, number in enumerate(finishes, 1):
         spent += guess[number]
+        left = (time.perf_counter() - begin) / spent * (sum(guess) - spent)
+        cell = todo[number]
+        words = f"{cell.asked} at coverage {cell.coverage:g}, split {cell.split + 1} of {settings.splits}"
+        say(f"cell {count} of {len(todo)}: {words}; about {_duration(max(left, 0.0))} left")
+
+
+def _finishes(
+    directory: Path,
+    store: _Store,
+    todo: Sequence[Cell],
+    main: Embeddings,
+    probes: CrossProbes,
+    settings: Settings,
+    workers: int | None,
+) -> Iterator[int]:
+    """Fit and keep the cells, and give the number of each when it is finished; here, or in processes of one thread."""
+    guess = [cost(cell, main.table, main.vectors.shape[1]) for cell in todo]
+    width = min(workers or (cores() if sum(guess) > WORTH_PROCESSES else 1), max(len(todo), 1))
+    if width == 1:
+        for number, cell in enumerate(todo):
+            store.keep(cell, *fit_cell(cell, main.vectors, main.table, probes, settings))
+            yield number
+        return
+    shared = json.dumps(vars(settings), sort_keys=True)
+    order = sorted(range(len(todo)), key=lambda i: (todo[i].split, -guess[i]))
+    jobs = [(str(directory), shared, json.dumps(vars(todo[i]))) for i in order]
+    for number, _ in run_jobs(cell_job, jobs, workers=width):
+        yield order[number]
+
+
+def cell_job(directory: str, settings: str, cell: str) -> None:
+    """Fit one cell in a worker and keep it in the run directory."""
+    asked, main, store, probes = _shared(directory, settings)
+    one = Cell(**json.loads(cell))
+    store.keep(one, *fit_cell(one, main.vectors, main.table, probes, asked))
+
+
+@lru_cache(1)
+def _shared(directory: str, settings: str) -> tuple[Settings, Embeddings, _Store, CrossProbes]:
+    """What all cells of a grid share, read once in each worker."""
+    asked = Settings(**json.loads(settings))
+    config = read_config(Path(directory))
+    store = _Store.open(Path(directory), {"run": config["hash"], "seed": asked.seed, "tune": asked.tune})
+    probes = store.probes()
+    if probes is None:
+        raise StoreError(f"{directory}: the probes of the grid are gone; run `bindscope complexity {directory}` again")
+    return asked, _main(load_embeddings(Path(directory))), store, probes
 
 
 def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:

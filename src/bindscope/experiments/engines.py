@@ -43,7 +43,7 @@ def _local(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int,
     starts = dict.fromkeys(left, 0)
     while left:
         finished: set[int] = set()
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
             try:
                 for number, value in _completed(pool, workers, task, jobs, left, starts):
                     finished.add(number)
@@ -76,11 +76,12 @@ def _completed(
             yield running.pop(future), future.result()
 
 
-def _quiet() -> None:
-    """Workers leave Ctrl-C to the parent."""
+def _start() -> None:
+    """Workers leave Ctrl-C to the parent, and keep to one thread: set before a numerical library is imported."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 
 def _ray(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Any]]:
