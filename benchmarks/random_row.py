@@ -135,7 +135,22 @@ def table(rows: Sequence[dict[str, str]], columns: Sequence[str]) -> list[str]:
     return lines
 
 
-def report(rows: Sequence[dict[str, str]], command: str) -> str:
+def commands(rows: Sequence[dict[str, str]]) -> list[str]:
+    """The commands that make these lines, one for each data set: earlier calls count, whatever the last one was."""
+    found = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        seeds: dict[str, int] = {}
+        for row in rows:
+            if row["data"] == data:
+                seeds[row["gain"]] = seeds.get(row["gain"], 0) + 1
+        others = [count for gain, count in seeds.items() if gain != "1"]
+        words = ["python", "benchmarks/random_row.py", "--data", data, "--seeds", str(seeds.get("1", 0))]
+        words += ["--gains", ",".join(seeds), *(("--gain-seeds", str(max(others))) if others else ())]
+        found.append(shlex.join(words))
+    return found
+
+
+def report(rows: Sequence[dict[str, str]]) -> str:
     """The whole page."""
     first = [f"{metric} {estimator}" for metric in ("r2", "retrieval") for estimator in ESTIMATORS]
     probing = [f"probing {what} {estimator}" for what in ("concepts", "joint", "objects") for estimator in ESTIMATORS]
@@ -146,7 +161,7 @@ def report(rows: Sequence[dict[str, str]], command: str) -> str:
         [
             f"# Random row: open_clip's {ARCHITECTURE}, text tower at random initialisation",
             "",
-            f"Made by `{command}`; one line a model in `random_row.csv`.",
+            f"Made by {', '.join(f'`{one}`' for one in commands(rows))}; one line a model in `random_row.csv`.",
             "Mean over seeds with its 95 % interval (Student's t over seeds); Level I in sample.",
             "",
             "## As initialised (LayerNorm gain 1, bias 0)",
@@ -188,7 +203,7 @@ def main() -> None:
     cells = [(chosen.data, g, s) for g in ordered for s in range(chosen.seeds if g == 1 else chosen.gain_seeds)]
     path = RESULTS / "random_row.csv"
     run_cells(cells, path)
-    page = report(read_rows(path), shlex.join(["python", "benchmarks/random_row.py", *sys.argv[1:]]))
+    page = report(read_rows(path))
     with whole_file(path.with_suffix(".md")) as partial:
         partial.write_text(page, encoding="utf-8")
     print(page)

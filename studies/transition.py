@@ -1,0 +1,151 @@
+"""When does binding begin to generalise? Recognition of held-out objects over coverage, thresholds, training length.
+
+    bindscope sweep studies/transition.yaml --out RUNS/transition
+    bindscope sweep studies/length.yaml --out RUNS/length
+    python studies/transition.py --runs RUNS
+
+Writes results/transition.{csv,md,svg} from the tables of both sweeps; models that are missing are said to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pages import ranged, table, write_page, write_rows
+from svg import Line, Panel, Reference, write
+
+from bindscope.experiments.sweep import configs_of, read_spec, read_table
+from bindscope.experiments.transition import Transition, transitions
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results"
+FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
+KEPT = ("concepts", "values", "coverage", "seed", "steps", "closed", "closed_low", "closed_high", "closed_n")
+KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
+Rows = Sequence[dict[str, Any]]
+
+
+def curve(one: Transition, label: str) -> Line:
+    """Mean over seeds with the range of them."""
+    places = np.unique(one.coverage)
+    values = [one.figure[one.coverage == place] for place in places]
+    return Line(
+        label,
+        [float(place) for place in places],
+        [float(v.mean()) for v in values],
+        [float(v.min()) for v in values],
+        [float(v.max()) for v in values],
+    )
+
+
+def line_of(one: Transition, **more: Any) -> dict[str, Any]:
+    """One row of the table of thresholds."""
+    place = one.threshold
+    why = "" if place.middle is not None else place.why
+    return {
+        **more,
+        "objects": one.n_objects,
+        "models": len(one.figure),
+        "threshold": why or ranged(place.middle, *place.interval),
+        "from": place.low,
+        "to": place.high,
+        "slope": place.slope,
+        "sharper than a line by": place.line_gain,
+    }
+
+
+def threshold_line(found: Sequence[Transition], label: str) -> Line:
+    """Thresholds against the number of objects."""
+    there = [one for one in found if one.threshold.middle is not None]
+    return Line(
+        label,
+        [one.n_objects for one in there],
+        [one.threshold.middle for one in there],
+        [one.threshold.interval.low for one in there],
+        [one.threshold.interval.high for one in there],
+    )
+
+
+def panels(rows: Rows, lengths: Rows) -> list[Panel]:
+    """Curves by C, thresholds against |O|, and the curves of each training length."""
+    made = []
+    for count in sorted({row["concepts"] for row in rows}):
+        found = transitions([row for row in rows if row["concepts"] == count])
+        lines = [curve(one, f"{one.n_objects:,} objects") for one in found]
+        made.append(panel(f"C = {count}", lines))
+    found = transitions(rows)
+    by_count = {c: [o for o in found if o.settings["concepts"] == c] for c in sorted({row["concepts"] for row in rows})}
+    lines = [threshold_line(some, f"C = {count}") for count, some in by_count.items()]
+    made.append(Panel("Threshold", "objects", "coverage", lines, x_log=True, y_range=(0, 1)))
+    if lengths:
+        lines = [curve(one, f"{one.settings['steps']:,} steps") for one in transitions(lengths)]
+        made.append(panel("256 objects, by training length", lines))
+    return made
+
+
+def panel(title: str, lines: Sequence[Line]) -> Panel:
+    """Recognition on closed scenes over coverage."""
+    half = [Reference(0.5, "bag of concepts (m = 2, C = 2)")] if "C = 2" in title or "256" in title else []
+    return Panel(title, "coverage", "objects, closed scenes", lines, half, x_range=(0.1, 0.9), y_range=(0, 1))
+
+
+def missing(spec: str, rows: Rows) -> str:
+    """How many models of a sweep are there."""
+    whole = len(configs_of(read_spec(HERE / spec)))
+    return f"{len(rows)} of {whole} models of `studies/{spec}`"
+
+
+def length_sentence(lengths: Rows) -> str:
+    """The training length from which on twice the steps change nothing beyond the intervals."""
+    found = sorted(transitions(lengths), key=lambda one: int(one.settings["steps"]))
+    words = []
+    for short, long in pairwise(found):
+        change = [mean_at(long, place) - mean_at(short, place) for place in np.unique(short.coverage)]
+        steps = f"{short.settings['steps']:,} to {long.settings['steps']:,} steps"
+        words.append(f"{steps}: {min(change):+.2f} to {max(change):+.2f}")
+    return "Change of the mean over seeds, over coverages: " + "; ".join(words) + "."
+
+
+def mean_at(one: Transition, coverage: float) -> float:
+    """Mean over seeds at one coverage."""
+    return float(one.figure[one.coverage == coverage].mean())
+
+
+def main() -> None:
+    """Make the page, the rows and the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, required=True, help="Directory of the two sweeps.")
+    runs = parser.parse_args().runs
+    rows = read_table(runs / "transition")
+    lengths = read_table(runs / "length") if (runs / "length").is_dir() else []
+    write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *lengths]])
+    parts = [f"{missing('transition.yaml', rows)}. Recognition by the model's own queries among all objects."]
+    for figure, words in FIGURES.items():
+        found = transitions(rows, figure)
+        lines = [line_of(one, C=one.settings["concepts"], V=one.settings["values"]) for one in found]
+        parts += [f"## Thresholds, {words}", table(lines)]
+    if lengths:
+        found = transitions(lengths)
+        parts += [
+            "## Training length (C = 2, V = 16)",
+            missing("length.yaml", lengths) + ". " + length_sentence(lengths),
+            table([line_of(one, steps=one.settings["steps"]) for one in found]),
+        ]
+    parts += ["![transition](transition.svg)"]
+    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in ("transition", "length")]
+    write_page(RESULTS / "transition.md", "When binding begins to generalise: the coverage transition", parts, before)
+    write(
+        RESULTS / "transition.svg",
+        panels(rows, lengths),
+        title="Held-out objects on closed scenes over coverage",
+        caption="Lines: mean over seeds, bands: their range; thresholds with 95 % intervals.",
+    )
+
+
+if __name__ == "__main__":
+    main()
