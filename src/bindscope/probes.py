@@ -21,7 +21,7 @@ from bindscope.errors import NotConvergedWarning, TableError
 from bindscope.recognition import Recognised, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.softmax import Problem, ridge_start, solve
-from bindscope.splits import SceneUnit, split_scenes
+from bindscope.splits import SceneUnit, scene_folds, split_scenes
 from bindscope.threads import one_thread
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -29,10 +29,13 @@ Choice = Literal["recognition", "cross_entropy"]
 _TOLERANCE = 5e-4  # nats a row that a further step could gain
 _PATH_TOLERANCE = 1e-2
 _WORTH = 2e-3  # nats a scene by which a smaller penalty must read held-out rows better, where loss decides
+_SURE = 2.0  # standard errors by which it must: with few rows the best of ten penalties is better by luck
 _PATH_START = 1e-1  # the last fit is led down from here
 _FIRST = 1e-3  # the smallest penalty at which a fit to a part of the rows is a good start for all
 MAX_TRAIN_ROWS = 12_000
 MAX_CHOICE_ROWS = 4_000  # on which the penalty is chosen
+FOLDED_ROWS = 600  # up to so many training rows, a penalty that is chosen by loss is judged on each of them once
+FOLDS = 5
 OBJECTS = "objects"
 _ROWS = 8_192
 Vectors = NDArray[np.floating]
@@ -102,13 +105,14 @@ def fit_probes(
     """Fit all probes of a table on the rows of the mask `train` `[n]` (at most `max_rows` of them, drawn by seed).
 
     vectors `[n, d]`. The penalty of each probe is the one that reads 20 % of the training bags best (`inner_split="row"`:
-    rows), by recognition and then by cross-entropy, or by cross-entropy alone; then all training rows are fitted.
+    rows), by recognition and then by cross-entropy, or by cross-entropy alone: then the largest that no smaller one beats
+    by more than two standard errors, in five folds where there are few rows. Then all training rows are fitted.
     `like` takes the penalties of probes that were fitted before.
     """
     rows = training_rows(train, seed, max_rows)
     inside = table.take(rows)
     frame = _Frame.of(vectors[rows])
-    inner = _inner_training(inside, inner_split, seed) if like is None else None
+    inner = _Inner.of(inside, inner_split, seed, choose_by) if like is None else None
     known = None if like is None else (*like.concepts, like.objects)
     targets = (*range(table.space.n_concepts), None)
     grids = [penalties if known is None else (known[i].penalty,) for i in range(len(targets))]
@@ -133,7 +137,8 @@ def fit_probe(
 
     inner `[n]`: mask of the rows that fit while the penalty is chosen on the others; None takes the first penalty.
     """
-    return _chosen(_Frame.of(vectors), members, n_candidates, inner, penalties, choose_by)
+    judged = None if inner is None else _Inner((inner,), np.arange(len(inner)))
+    return _chosen(_Frame.of(vectors), members, n_candidates, judged, penalties, choose_by)
 
 
 def training_rows(train: BoolArray, seed: int, max_rows: int = MAX_TRAIN_ROWS) -> IntArray:
@@ -215,18 +220,31 @@ def _targets(members: IntArray, n_candidates: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((share[rows], cells), shape=(len(members), n_candidates))
 
 
-def _inner_training(table: SceneTable, by: SceneUnit, seed: int) -> BoolArray | None:
-    try:
-        return split_scenes(table, 0.8, by, seed + 1)
-    except TableError:
-        return None  # a single bag: nothing to choose on
+@dataclass(frozen=True, eq=False)
+class _Inner:
+    """masks: the rows that fit while the penalty is chosen on the others, one or several times; units `[n]`: rows of one
+    unit (bag) are no independent witnesses."""
+
+    masks: tuple[BoolArray, ...]
+    units: IntArray
+
+    @classmethod
+    def of(cls, table: SceneTable, by: SceneUnit, seed: int, choose_by: Choice) -> _Inner | None:
+        units = table.bag_ids if by == "bag" else np.arange(len(table))
+        try:
+            if choose_by == "cross_entropy" and int(units.max()) + 1 >= FOLDS and len(table) <= FOLDED_ROWS:
+                folds = scene_folds(table, FOLDS, by, seed + 1)
+                return cls(tuple(folds != fold for fold in range(FOLDS)), units)
+            return cls((split_scenes(table, 0.8, by, seed + 1),), units)
+        except TableError:
+            return None  # a single bag: nothing to choose on
 
 
 def _chosen(
     frame: _Frame,
     members: IntArray,
     n_candidates: int,
-    inner: BoolArray | None,
+    inner: _Inner | None,
     penalties: Sequence[float],
     by: Choice,
 ) -> Probe:
@@ -265,30 +283,84 @@ def _thinned(rows: IntArray) -> IntArray:
 
 
 def _best_penalty(
-    frame: _Frame, members: IntArray, n_candidates: int, inner: BoolArray, penalties: Sequence[float], by: Choice
+    frame: _Frame, members: IntArray, n_candidates: int, inner: _Inner, penalties: Sequence[float], by: Choice
 ) -> tuple[float, dict[float, FloatArray]]:
     """Walk from the largest penalty down, each fit starting from the last, until held-out rows are read worse.
 
     Also the weights found on the way, by penalty.
     """
-    train, test = _thinned(np.flatnonzero(inner)), _thinned(np.flatnonzero(~inner))
-    problem = frame.take(train).problem(members[train], n_candidates)
-    outside, theirs = frame.rotated[test], members[test]
     ordered = sorted(penalties, reverse=True)
-    start, known = ridge_start(problem, ordered[0]), {}
-    best, best_figure = ordered[0], (-np.inf, -np.inf)
+    parts = [_Part.of(frame, members, n_candidates, mask, inner.units, by) for mask in inner.masks]
+    starts, known = [ridge_start(part.problem, ordered[0]) for part in parts], dict[float, FloatArray]()
+    best, figures = ordered[0], None
     for penalty in ordered:
-        known[penalty] = start = solve(problem, penalty, start, _PATH_TOLERANCE).weights
-        probe = Probe(start[:-1], start[-1], penalty, True)
-        loss = float(probe.cross_entropy(outside, theirs).mean())
-        if by == "cross_entropy":
-            if -loss < best_figure[1] - _WORTH:
-                break
-            if -loss > best_figure[1] + _WORTH:  # less is chance: the larger penalty is the safer one
-                best, best_figure = penalty, (0.0, -loss)
-            continue
-        right = float(probe.recognised(outside, theirs).right.mean())
-        if (right, -loss) < best_figure:
+        starts = [
+            solve(part.problem, penalty, start, _PATH_TOLERANCE).weights
+            for part, start in zip(parts, starts, strict=True)
+        ]
+        known[penalty] = starts[0]
+        new = _Judged.of(parts, starts, by)
+        change = 1 if figures is None else new.better_than(figures)
+        if change < 0:
             break
-        best, best_figure = penalty, (right, -loss)
+        if change > 0:
+            best, figures = penalty, new
     return best, known
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows that fit, as a problem, and rows that judge `[q]`: vectors, members and units."""
+
+    problem: Problem
+    vectors: NDArray[np.float32]
+    members: IntArray
+    units: IntArray
+
+    @classmethod
+    def of(
+        cls, frame: _Frame, members: IntArray, n_candidates: int, mask: BoolArray, units: IntArray, by: Choice
+    ) -> _Part:
+        train, test = _thinned(np.flatnonzero(mask)), np.flatnonzero(~mask)
+        if by == "cross_entropy":  # what no row has shown has any loss
+            new = ~np.isin(members[test], members[train]) & (members[test] != ABSENT)
+            test = test if new.any(axis=1).all() else test[~new.any(axis=1)]
+        test = _thinned(test)
+        problem = frame.take(train).problem(members[train], n_candidates)
+        return cls(problem, frame.rotated[test], members[test], units[test])
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What held-out rows say of a penalty: share recognised (None where loss alone decides), loss `[q]`, units `[q]`."""
+
+    right: float | None
+    loss: FloatArray
+    units: IntArray
+
+    @classmethod
+    def of(cls, parts: Sequence[_Part], weights: Sequence[FloatArray], by: Choice) -> _Judged:
+        probes = [Probe(w[:-1], w[-1], float("nan"), True) for w in weights]
+        pairs = list(zip(probes, parts, strict=True))
+        loss = np.concatenate([probe.cross_entropy(part.vectors, part.members) for probe, part in pairs])
+        right = [probe.recognised(part.vectors, part.members).right for probe, part in pairs if by == "recognition"]
+        share = float(np.concatenate(right).mean()) if right else None
+        return cls(share, loss, np.concatenate([part.units for part in parts]))
+
+    def better_than(self, other: _Judged) -> int:
+        """1 better, -1 worse, 0 neither; by loss only what luck does not give counts: a larger penalty is the safer one."""
+        if self.right is not None and other.right is not None:
+            ours, theirs = (self.right, -float(self.loss.mean())), (other.right, -float(other.loss.mean()))
+            return -1 if ours < theirs else 1
+        gain = other.loss - self.loss
+        luck = _SURE * _standard_error(gain, self.units)
+        if gain.mean() > max(_WORTH, luck):
+            return 1
+        return -1 if gain.mean() < -max(_PATH_TOLERANCE, luck) else 0  # rough fits differ by as much as their tolerance
+
+
+def _standard_error(values: FloatArray, units: IntArray) -> float:
+    """Of the mean of values `[q]` that come in units `[q]`; infinite for a single unit."""
+    _, codes = np.unique(units, return_inverse=True)
+    sums = np.bincount(codes, values - values.mean())
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(values)) if len(sums) > 1 else np.inf

@@ -76,9 +76,10 @@ def solve(problem: Problem, penalty: float, start: FloatArray, tolerance: float)
     weights = np.array(start, dtype=np.float64)
     chances, log_sum = _probabilities(rows, weights)
     value = loss(log_sum, weights)
-    zero, zero_sum = _probabilities(rows, np.zeros_like(weights))
-    if loss(zero_sum, np.zeros_like(weights)) < value:  # a start that is worse than nothing
-        weights, chances, value = np.zeros_like(weights), zero, loss(zero_sum, np.zeros_like(weights))
+    if np.log(weights.shape[1]) < value:  # a start that is worse than nothing
+        weights = np.zeros_like(weights)
+        chances, log_sum = _probabilities(rows, weights)
+        value = loss(log_sum, weights)
     for _ in range(_MAX_STEPS):
         gradient = _gathered(rows, chances.__getitem__) - pull + ridge * weights
         inverse = _block_inverse(problem, rows, chances, ridge)

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.design import row_mean
+from bindscope.design import NEGLIGIBLE, row_mean
 from bindscope.errors import TableError
 from bindscope.probes import PENALTIES, Probe, ProbeSet, constant_cross_entropy, fit_probes, training_rows
 from bindscope.recognition import recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import split_scenes
 
-REMOVAL_PENALTIES = (1e3, 1e2, 1e1, 1e0, *PENALTIES)
+REMOVAL_PENALTIES = (1e5, 1e3, 1e2, 1e1, 1e0, *PENALTIES)  # the largest is the constant predictor, with few rows too
 HIDDEN = 256
 EPOCHS = 80
 PATIENCE = 10
@@ -58,7 +58,7 @@ def read(
     `like`: take the penalties of these read-outs (for controls, whose own choice would be the same). Starting from their
     weights as well takes twice as long: a permuted component doubles the variance, and the old optimum is far off.
     """
-    if not left.any():
+    if not _varies(left, train):
         return _nothing(table, test)
     probes = fit_probes(left, table, train, seed, REMOVAL_PENALTIES, choose_by="cross_entropy", like=like)
     heads = [(probe, left[test]) for probe in (*probes.concepts, probes.objects)]
@@ -71,7 +71,7 @@ def read_by_network(left: FloatArray, table: SceneTable, train: BoolArray, test:
     Every head stops at the epoch that reads 20 % of the training bags best, by cross-entropy (epoch 0 is the constant
     predictor). Adam with weight decay; O(epochs n d hidden).
     """
-    if not left.any():
+    if not _varies(left, train):
         return _nothing(table, test)
     used = np.zeros(len(table), dtype=bool)
     used[training_rows(train, seed)] = True
@@ -99,9 +99,37 @@ def _judged(
         outcome = probe.recognised(features, members[test])
         right.append(outcome.right)
         tied.append(outcome.tied)
-        constant = constant_cross_entropy(members, count, train)[test]
-        gain.append(constant - probe.cross_entropy(features, members[test]))
+        gain.append(_gain(probe, features, members[test], members[train], count))
     return Reading(test, np.stack(right, axis=1), np.stack(tied, axis=1), np.stack(gain, axis=1), probes)
+
+
+def _gain(
+    probe: Probe, features: NDArray[np.floating], members: IntArray, trained: IntArray, n_candidates: int
+) -> FloatArray:
+    """Cross-entropy of each scene `[q]` under the constant predictor minus that under the read-out, in nats.
+
+    Both are asked about candidates that a training row shows: of the others a read-out knows as much as a constant does,
+    and its unbounded bias would count as a loss of any size.
+    """
+    place = np.full(n_candidates + 1, ABSENT)
+    seen = np.unique(trained[trained != ABSENT])
+    place[seen] = np.arange(len(seen))
+    codes, here = place[members], members != ABSENT
+    share = (codes != ABSENT).sum(axis=1) / here.sum(axis=1)
+    some = share > 0
+    inner = Probe(probe.weights[:, seen], probe.bias[seen], probe.penalty, probe.converged)
+    both = np.concatenate([place[trained], codes[some]])
+    fitted = np.arange(len(both)) < len(trained)
+    constant = constant_cross_entropy(both, len(seen), fitted)[~fitted]
+    gain = np.zeros(len(members))
+    gain[some] = share[some] * (constant - inner.cross_entropy(features[some], codes[some]))
+    return gain
+
+
+def _varies(left: FloatArray, train: BoolArray) -> bool:
+    """Whether the training rows differ by more than rounding, beside what there is in all rows."""
+    away = left[train] - row_mean(left[train])
+    return bool((away**2).mean() > NEGLIGIBLE * (left**2).mean())
 
 
 def _nothing(table: SceneTable, test: BoolArray) -> Reading:
