@@ -28,7 +28,7 @@ from bindscope.experiments.editing import editing_records
 from bindscope.experiments.noise import ceiling_records, denoised_records, replicated
 from bindscope.experiments.occlusion import occluded, occluded_geometry, occluded_recognition
 from bindscope.experiments.recognise import other_count_records, probed, recognition_records
-from bindscope.experiments.removing import removal_records
+from bindscope.experiments.removal import removal_records
 from bindscope.experiments.repair import repair_records
 from bindscope.experiments.rundir import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.experiments.samples import write_samples

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.embeddings import Embeddings
 from bindscope.errors import DegenerateWarning, TableError
 from bindscope.interventions import (
     Components,
@@ -48,6 +47,7 @@ RANDOM_DRAWS = 5  # of random subspaces
 STRENGTHS = (0.5, 0.9)
 DOSES = (0.25, 0.5, 0.75)  # of the erased rank
 LARGE = 40_000
+READABLE = 0.01  # nats a scene: a gain below it is none
 RETRIEVED = 2_000
 PARTS: tuple[Part, ...] = ("concepts", "objects", "interaction")
 ERASED: tuple[Level, ...] = ("concepts", "interaction", "objects")
@@ -98,6 +98,7 @@ class RemovalMaker:
             self.say(f"removal: {part}")
             left = self.components.left(self.vectors, self.table, part)
             out += self.figures(self.readings[part], "subtract", part)
+            out += self.kept(self.readings[part], "subtract", part)
             out += self.damage(left, "subtract", part)
         out.append(self.interaction())
         for part in PARTS[:2]:
@@ -350,6 +351,22 @@ class RemovalMaker:
         out[reading.rows] = values
         return out
 
+    def kept(self, reading: Reading, estimator: str, target: str) -> list[Record]:
+        """Gain after a removal as a share of the gain before, for concepts and for objects; none where none was before."""
+        concepts = self.table.space.n_concepts
+        out = []
+        for name, some in ((None, slice(0, concepts)), (OBJECTS, slice(concepts, concepts + 1))):
+            after, before = (
+                self._spread(reading, found.gain[:, some].mean(axis=1)) for found in (reading, self.baseline)
+            )
+            total, count = float(before.sum()), int(reading.rows.sum())
+            readable = total > READABLE * count
+            value = float(after.sum()) / total if readable else None
+            interval = self.bootstrap.ratio(after, before) if readable else UNKNOWN
+            words = _measured(name)
+            out.append(self._record("gain_kept", value, interval, estimator, target, "held_out", count, words))
+        return out
+
     def damage(self, left: FloatArray, estimator: str, target: str) -> list[Record]:
         """Share of the variance that is taken out, and whether what is left still finds its own scene."""
         rng = np.random.default_rng([self.seed, 59])
@@ -439,8 +456,3 @@ class RemovalMaker:
 
 def _measured(concept: str | None) -> dict[str, str]:
     return {} if concept is None else {"concept": concept}
-
-
-def removal_records(embeddings: Embeddings, seed: int, say: Say | None = None) -> list[Record]:
-    """Targeted removal on scenes of one number of objects."""
-    return RemovalMaker(embeddings.vectors, embeddings.table, seed, say).records()

@@ -36,6 +36,7 @@ METRICS = {
     "p_value": "p-value",
     "noise_ceiling": "Noise ceiling",
     "cross_entropy_gain": "Cross-entropy gain",
+    "gain_kept": "Share of the gain that is kept",
     "erased_rank": "Dimensions erased",
     "retrieval_rank": "Rank of the wanted scene",
     "n_cases": "Edits",

@@ -22,7 +22,8 @@ from bindscope.report.figures import (
 )
 from bindscope.report.forest import Row, Style, forest
 from bindscope.report.run import Run
-from bindscope.report.words import number, percent, plain, value_text
+from bindscope.report.sections.removal_findings import OBJECTS, findings, nothing_more
+from bindscope.report.words import percent, plain, value_text
 from bindscope.results import Record, Results
 
 LEAD = (
@@ -31,8 +32,6 @@ LEAD = (
     "objects should hide both. Removal has worked where the read-out gains nothing over a constant predictor; recognition, "
     "which only asks for an order, stands beside it. Permuted: the component of the wrong value or object, as a control."
 )
-OBJECTS = "objects"
-NOTHING = 0.01  # nats: a gain below it is none
 ORDER = ("none", "concepts", "objects", "interaction", "permuted_concepts", "permuted_objects")
 NAMES = {
     "none": "nothing taken out",
@@ -42,6 +41,7 @@ NAMES = {
     "permuted_concepts": "− permuted concepts (control)",
     "permuted_objects": "− permuted objects (control)",
 }
+__all__ = ["build", "findings", "nothing_more"]
 CONCEPT = Series("concepts", BLUE, "circle")
 OBJECT = Series("objects", ORANGE, "diamond")
 TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "split"))
@@ -68,50 +68,6 @@ def build(run: Run) -> Section:
             record_table("Removal by subtraction, headline figures", ordered, columns, folded=len(ordered) > 30)
         )
     return Section("removal", "Targeted removal", LEAD, (*blocks, every_row(every.records)))
-
-
-def findings(every: Results) -> list[str]:
-    """What came out, in sentences."""
-    out = []
-    share = every.first(metric="share", target="interaction", estimator="subtract")
-    corrected = _one(every, "share", "interaction", {"correction": "degrees of freedom"})
-    concepts = _one(every, "cross_entropy_gain", "concepts", {})
-    objects = _one(every, "cross_entropy_gain", "concepts", {"concept": OBJECTS})
-    if nothing_more(every):
-        of = f" ({percent(share.value)} of the variance)" if share is not None and share.value is not None else ""
-        out.append(
-            "There is nothing more to remove: the object component is the concept component. What objects have beyond "
-            f"their concepts{of} cannot be told from rounding and noise, and once the concepts are taken out, nothing tells "
-            "the objects either."
-        )
-    elif concepts is not None and objects is not None and concepts.value is not None and objects.value is not None:
-        hidden = "are hidden" if concepts.value <= NOTHING else "can still be read"
-        kept = "can still be read" if objects.value > NOTHING else "are gone too"
-        more = f" The interaction holds {percent(corrected.value)} of the variance." if corrected is not None else ""
-        out.append(
-            f"Without their component the concepts {hidden} (gain {number(concepts.value)} nats) and the objects {kept} "
-            f"(gain {number(objects.value)} nats).{more}"
-        )
-    p = every.first(metric="p_value", target="concepts", estimator="subtract")
-    if p is not None and p.value is not None:
-        out.append(
-            f"The component of permuted values is a control: the true one hides the concepts more, p = {number(p.value)}."
-        )
-    return out
-
-
-def nothing_more(every: Results) -> bool:
-    """Whether the object component is the concept component: no interaction beyond noise, nothing left of the objects."""
-    corrected = _one(every, "share", "interaction", {"correction": "degrees of freedom"})
-    objects = _one(every, "cross_entropy_gain", "concepts", {"concept": OBJECTS})
-    if corrected is None or objects is None:
-        return False
-    return abs(corrected.value or 0.0) < 2e-3 and (objects.value or 0.0) <= NOTHING
-
-
-def _one(every: Results, metric: str, target: str, extra: Mapping[str, Any]) -> Record | None:
-    found = every.select(lambda r: r.extra == extra, metric=metric, target=target, estimator="subtract")
-    return found.records[0] if len(found) else None
 
 
 def _place(target: str | None) -> int:
