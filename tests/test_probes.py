@@ -13,6 +13,7 @@ from bindscope.errors import NotConvergedWarning
 from bindscope.probes import (
     PENALTIES,
     Probe,
+    _standard_error,
     constant_cross_entropy,
     fit_probe,
     fit_probes,
@@ -208,6 +209,28 @@ def test_the_penalty_is_chosen_on_rows_that_do_not_fit() -> None:
     loose = fit_probe(vectors, members, 4, penalties=[1e-5])
     held = slice(160, None)
     assert noisy.cross_entropy(new[held], labels[held]).mean() < loose.cross_entropy(new[held], labels[held]).mean()
+
+
+def test_rows_of_one_bag_are_one_witness() -> None:
+    values, units = np.random.default_rng(0).normal(size=40), np.arange(40)
+    alone = _standard_error(values, units)
+    assert alone == pytest.approx(values.std(ddof=1) / np.sqrt(40))
+    assert _standard_error(np.repeat(values, 6), np.repeat(units, 6)) == pytest.approx(alone)
+    assert _standard_error(values, np.zeros(40, dtype=int)) == np.inf
+
+
+def test_by_loss_noise_takes_the_largest_penalty_whatever_the_luck_of_the_split() -> None:
+    table = scenes(4, 4)
+    vectors = np.random.default_rng(0).normal(size=(table.n_objects**2, 40))
+    vectors = vectors[np.ravel_multi_index(table.object_codes.T, (16, 16))]  # mirror images differ: noise alone
+    signal = plant("object", table, dim=40).vectors
+    for seed in range(5):
+        train = split_scenes(table, 0.4, "bag", seed)
+        words = {"seed": seed, "penalties": (1e5, *PENALTIES), "choose_by": "cross_entropy"}
+        nothing = fit_probes(vectors, table, train, **words)  # type: ignore[arg-type]
+        assert {probe.penalty for probe in (*nothing.concepts, nothing.objects)} == {1e5}
+        something = fit_probes(signal, table, train, **words)  # type: ignore[arg-type]
+        assert max(probe.penalty for probe in (*something.concepts, something.objects)) <= 1e-1
 
 
 def test_like_takes_the_penalties_of_others() -> None:

@@ -16,6 +16,7 @@ from bindscope.experiments import editing, explorer
 from bindscope.experiments.diagnose import ANALYSES, DEFAULT, Settings, analyse, diagnose, of_count
 from bindscope.experiments.editing import EditingMaker
 from bindscope.experiments.recognise import probed
+from bindscope.experiments.removal import REFERENCE, reference_records
 from bindscope.experiments.removing import RemovalMaker
 from bindscope.results import Record, Results
 from planted import designs, plant, scenes
@@ -123,6 +124,43 @@ def test_leace_that_takes_too_much_is_said_and_left_out() -> None:
     with pytest.warns(DegenerateWarning, match="LEACE of objects is left out: it takes 15 dimensions"):
         records = maker.erased("objects")
     assert [(r.metric, r.value) for r in records] == [("erased_rank", 15.0), ("cross_entropy_gain", None)]
+
+
+def test_what_is_kept_is_the_gain_after_over_the_gain_before(removed: Results) -> None:
+    for extra in ({}, {"concept": "objects"}):
+        before = value(removed, "cross_entropy_gain", "none", **extra)
+        for target in ("concepts", "objects", "interaction"):
+            after = value(removed, "cross_entropy_gain", target, **extra)
+            assert value(removed, "gain_kept", target, **extra) == pytest.approx(after / before)
+    lone = scenes(4, 3, m=1)  # held-out objects were never shown: nothing is read before, so nothing can be kept
+    maker = RemovalMaker(plant("object", lone, dim=20).vectors, lone, 0)
+    kept = maker.kept(maker.baseline, "subtract", "none")
+    assert [(r.metric, r.value, r.ci_low) for r in kept] == [("gain_kept", None, None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "m", "exact"),
+    [((3, 3), 3, 42 / 84), ((4, 4), 2, 1.0), ((4, 3), 2, 1.0), ((7, 6), 2, 1.0), ((8,), 2, 0.0)],
+)
+def test_the_reference_is_what_the_table_allows(sizes: tuple[int, ...], m: int, exact: float) -> None:
+    """3 x 3, three objects: of the 84 sets the 6 lines leave nothing and the 36 corners are read in the wrong order."""
+    table = scenes(*sizes, m=m)
+    records = Results(reference_records(table, 0))
+    assert {r.target for r in records} == {"none", "concepts"}
+    assert {r.extra["reference"] for r in records} == {"independent objects"}
+    own = records.select(lambda r: "readout" in r.extra).records
+    assert [(r.metric, r.split) for r in own] == [("object_recognition", "all")]
+    assert own[0].value == pytest.approx(exact)
+    assert value(records, "object_recognition", "none", **REFERENCE) > 0.9
+    assert abs(value(records, "cross_entropy_gain", "concepts", **REFERENCE)) < 0.01
+    trained = value(records, "object_recognition", "concepts", **REFERENCE)
+    assert trained <= exact + 0.05
+    assert trained > 0.95 or sizes != (7, 6)
+
+
+def test_no_reference_for_tables_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bindscope.experiments.removal.REFERENCE_CELLS", 100)
+    assert reference_records(scenes(3, 3), 0) == []
 
 
 def test_in_a_bag_there_is_nothing_more_to_remove() -> None:

@@ -18,9 +18,14 @@ from report.synthetic import editing_records, explorer_content, record, removal_
 def test_removal_says_what_came_out(tmp_path: Path) -> None:
     section = removal.build(read_run(write_run(tmp_path)))
     notes = " ".join(block.text for block in section.blocks if block.kind == "note")
-    assert "the concepts are hidden (gain 0.001 nats)" in notes
-    assert "objects can still be read (gain 3.400 nats)" in notes
+    assert "the concepts are hidden (gain 0.001 nats, before: 2.100 nats)" in notes
+    assert "objects can still be read (gain 3.400 nats, before: 3.900 nats)" in notes
+    assert (
+        "concepts recognised in 0.060 (before: 1.000, chance 0.030) and their objects in 0.920 (before: 0.970)" in notes
+    )
     assert "p = 0.048" in notes
+    assert "what these scenes allow" not in notes
+    assert "Before anything is taken out" not in notes
     figures = [f.name for b in section.blocks for f in getattr(b, "figures", [b]) if f.kind == "figure"]
     names = ["recognition", "gain", "fits", "leace", "network", "dose"]
     assert figures == [f"removal_{name}" for name in names]
@@ -38,6 +43,36 @@ def test_nothing_more_to_remove_is_said_where_it_holds() -> None:
     assert removal.findings(Results(bag))[0].startswith("There is nothing more to remove")
     assert not removal.nothing_more(Results(removal_records()))
     assert not removal.nothing_more(Results([]))
+
+
+def test_what_the_table_allows_is_said_where_it_is_little() -> None:
+    words = {"estimator": "subtract", "target": "concepts"}
+    reference = {"reference": "independent objects"}
+    exact = {**reference, "readout": "own direction"}
+    for trained, own, said in (
+        (0.42, 0.5, "Nor could it with any number of scenes (scored along their own directions, 0.500)"),
+        (0.63, 1.0, "There are too few scenes to train it: scored along their own directions, 1.000"),
+        (0.98, 1.0, None),
+    ):
+        more = [
+            record("removal", "object_recognition", trained, 0.02, split="held_out", extra=reference, **words),
+            record("removal", "object_recognition", own, 0.02, split="all", extra=exact, **words),
+        ]
+        notes = " ".join(removal.findings(Results([*removal_records(), *more])))
+        assert ("what these scenes allow" in notes) == (said is not None)
+        assert said is None or said in notes
+
+
+def test_what_was_not_read_before_is_said() -> None:
+    words = {"estimator": "subtract", "split": "held_out"}
+    rows = [
+        record("removal", "cross_entropy_gain", gain, 0.001, target=target, extra=extra, **words)
+        for target in ("none", "concepts")
+        for extra, gain in (({}, 0.8 if target == "none" else 0.0), ({"concept": "objects"}, -0.0004))
+    ]
+    notes = removal.findings(Results(rows))
+    assert notes[0].startswith("Before anything is taken out, the read-outs do not find the objects (gain 0.000 nats):")
+    assert "hidden (gain 0.000 nats, before: 0.800 nats)" in notes[1]
 
 
 def test_dose_runs_from_nothing_to_all_that_is_erased(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ def reference_records(table: SceneTable, seed: int, say: Say | None = None) -> l
 def _own_direction(world: RemovalMaker, left: FloatArray) -> Record:
     """Objects scored by what is left of their own counts, on all rows."""
     table = world.table
-    found = recognise(left, table.object_codes)
+    found = recognise(
+        np.round(left, 9), table.object_codes
+    )  # counts of order 1: what is below is rounding, not an order
     chance = float(chance_per_scene(*table.members()).mean())
     everyone = np.ones(len(table), dtype=bool)
     figure = Figure(
