@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,12 @@ def test_bad_formats_and_directories_are_refused(tmp_path: Path) -> None:
         render([], "html")
     with pytest.raises(StoreError, match="no run directory"):
         tables(tmp_path)
+
+
+def test_a_run_of_no_model_on_no_data_is_refused(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    del config["data"]
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(StoreError, match="is no run of one model on one data set; give a run directory of"):
+        tables(run)

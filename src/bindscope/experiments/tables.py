@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bindscope.errors import UnknownNameError
+from bindscope.errors import StoreError, UnknownNameError
 from bindscope.experiments.rundir import read_config
 from bindscope.results import Record, Results, read_results
 
@@ -61,9 +61,13 @@ class Table:
 
 
 def tables(run: str | Path) -> list[Table]:
-    """Tables 1, 2 and 3 of a run directory. StoreError where it is none."""
+    """Tables 1, 2 and 3 of a run directory. StoreError where it is none, or not of one model on one data set."""
     directory = Path(run)
     config, results = read_config(directory), read_results(directory)
+    if not {"model", "data"} <= config.keys():
+        raise StoreError(
+            f"{directory} is no run of one model on one data set; give a run directory of `bindscope diagnose`"
+        )
     made = []
     for number, build in ((1, _table1), (2, _table2), (3, _table3)):
         content = paper()[f"table{number}"]

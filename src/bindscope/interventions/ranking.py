@@ -20,6 +20,7 @@ from bindscope.design import Vectors
 from bindscope.interventions.cases import Cases
 from bindscope.interventions.editing import ObjectVectors, Weights
 from bindscope.scenes import BoolArray, FloatArray, SceneTable, row_ids
+from bindscope.threads import one_thread
 
 Single = NDArray[np.float32]
 TIE = 2e-6  # of the edited vector's length: scores in single precision closer than this are equal
@@ -96,7 +97,8 @@ def rank_edits(
             scored, own = rows @ columns, pairs.within(start, columns.shape[1])
             for job in jobs:
                 block = _Scores.of(job, groups, scored, columns, own)
-                list(pool.map(block.count, parts[:-1], parts[1:]))
+                with one_thread():  # the threads are ours: products inside them must not start more
+                    list(pool.map(block.count, parts[:-1], parts[1:]))
     counts = np.bincount(back, minlength=len(wanted))
     own_rows = np.bincount(position, minlength=len(wanted))[back]
     assert counts.sum() == len(cases)
