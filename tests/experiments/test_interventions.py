@@ -169,7 +169,9 @@ def test_in_a_bag_there_is_nothing_more_to_remove() -> None:
     for world, more in (
         ("planted:bag?dim=64", False),
         ("planted:bag?dim=64&noise=0.2", False),
+        ("planted:bag?dim=4&noise=0.3", False),
         ("planted:mixed?dim=64", True),
+        ("planted:mixed?dim=64&noise=0.5", True),
     ):
         found = main_of(embeddings(world, "text:5x4"))
         maker = RemovalMaker(found.vectors, found.table, 0)

@@ -28,7 +28,10 @@ def nothing_more(every: Results) -> bool:
     objects = found(every, GAIN, "concepts", {"concept": OBJECTS})
     if corrected is None or objects is None:
         return False
-    return abs(corrected.value or 0.0) < 2e-3 and (objects.value or 0.0) <= NOTHING
+    whole = _value(every, "share", "interaction", {})
+    noise = 0.0 if whole is None else whole - (corrected.value or 0.0)
+    rest = max(2e-3, 0.5 * noise)  # few rows of few numbers: the correction itself is uncertain
+    return abs(corrected.value or 0.0) < rest and (objects.value or 0.0) <= NOTHING
 
 
 def found(
