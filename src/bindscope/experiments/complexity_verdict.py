@@ -110,10 +110,12 @@ def _objects(results: Results, curves: Sequence[Record]) -> list[str]:
     if all(not _open(r) for r in counted):
         best = max(counted, key=lambda r: r.value or 0.0)
         yard = max(real, key=lambda r: r.coverage or 0.0)
+        most = max(own, key=lambda r: r.value or 0.0)
         return [
-            f"No learner generalises objects beyond the bag-of-concepts ceiling: the best, {best.estimator}, reaches "
-            f"{_value(best)} at coverage {best.coverage:g} on closed scenes (ceiling {best.ceiling:.2f}), while the same probes "
-            f"read the real held-out vectors at {_value(yard)}: the function is memorised."
+            f"No learner generalises objects beyond the bag-of-concepts ceiling: the best that knows its training objects, "
+            f"{best.estimator}, reaches {_value(best)} at coverage {best.coverage:g} on closed scenes (ceiling "
+            f"{best.ceiling:.2f}) and none {'more' if most is best else 'more than ' + _value(most)} anywhere, while the same "
+            f"probes read the real held-out vectors at {_value(yard)}: the function is memorised."
         ]
     unsure = max((r for r in counted if _open(r)), key=lambda r: r.ci_high or 0.0)
     return [
