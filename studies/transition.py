@@ -111,6 +111,25 @@ def length_sentence(lengths: Rows) -> str:
     return "Change of the mean over seeds, over coverages: " + "; ".join(words) + "."
 
 
+def trend(rows: Rows) -> str:
+    """Thresholds of the smallest and the largest space of each number of concepts, in words, and the paper's."""
+    words = []
+    for count in sorted({row["concepts"] for row in rows}):
+        found = [
+            one for one in transitions(rows) if one.settings["concepts"] == count and one.threshold.middle is not None
+        ]
+        found.sort(key=lambda one: one.n_objects)
+        places = [f"{ranged(o.threshold.middle, *o.threshold.interval)} at {o.n_objects:,} objects" for o in found]
+        words.append(f"C = {count}: {', '.join(places) if places else 'no curve has a threshold'}")
+    return (
+        "Thresholds on closed scenes. "
+        + ". ".join(words)
+        + ". The paper (Sec. 6 of arXiv 2605.31503): between 30 % and 40 % at "
+        "125,000 objects, about 30 % from 2,500 objects on. Spaces of that size are out of reach of two cores; "
+        "`studies/paper500.yaml` is the sweep for a cluster and `results/cost_paper500.md` its cost."
+    )
+
+
 def mean_at(one: Transition, coverage: float) -> float:
     """Mean over seeds at one coverage."""
     return float(one.figure[one.coverage == coverage].mean())
@@ -125,6 +144,7 @@ def main() -> None:
     lengths = read_table(runs / "length") if (runs / "length").is_dir() else []
     write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *lengths]])
     parts = [f"{missing('transition.yaml', rows)}. Recognition by the model's own queries among all objects."]
+    parts.append(trend(rows))
     for figure, words in FIGURES.items():
         found = transitions(rows, figure)
         lines = [line_of(one, C=one.settings["concepts"], V=one.settings["values"]) for one in found]
