@@ -27,6 +27,13 @@ def train(
         float | None, typer.Option("--coverage", help="Share of the objects that trains, 0..1.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of split, weights and batches.")] = None,
+    queries: Annotated[
+        str | None,
+        typer.Option("--queries", help="Objects that are asked in training: train (default), or all, as in the paper."),
+    ] = None,
+    report_to: Annotated[
+        str | None, typer.Option("--report-to", help="none (default) or tensorboard: curves under OUT/tensorboard.")
+    ] = None,
     settings: Setting = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +42,8 @@ def train(
     from bindscope.controlled.config import preset as preset_config
     from bindscope.experiments.training import train_run
 
-    given = {"concepts": concepts, "values": values, "coverage": coverage, "seed": seed}
+    given: dict[str, Any] = {"concepts": concepts, "values": values, "coverage": coverage, "seed": seed}
+    given |= {"queries": queries, "report_to": report_to}
     changes = {**{k: v for k, v in given.items() if v is not None}, **_settings(settings or [])}
     if config is not None:
         made = make_config({**_read_json(config), **changes})

@@ -21,6 +21,7 @@ from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.objective import contrastive, shown, values_shown
 from bindscope.controlled.optim import make_optimizers, set_rates
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
+from bindscope.controlled.tracking import reporting, writer_class
 from bindscope.errors import StoreError
 
 Progress = Callable[[dict[str, Any]], None]
@@ -45,17 +46,21 @@ def train(
     """Train (or go on training) in a directory; a finished run is read back.
 
     stop_after: leave off after this step as a kill would (for tests and time slices); then None is returned.
-    Raises StoreError where the directory holds a run of other settings.
+    Raises StoreError where the directory holds a run of other settings, MissingExtraError where tracking is not installed.
     """
+    if config.report_to == "tensorboard":
+        writer_class()  # before anything is written
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     prepare_directory(config, directory)
     loop = Loop(config, directory)
     if not loop.finished():
         loop.restore()
-        for line in loop.run(stop_after):
-            if progress is not None:
-                progress(line)
+        with reporting(config, directory) as report:
+            for line in loop.run(stop_after):
+                report(line)
+                if progress is not None:
+                    progress(line)
         if loop.step < config.steps and not loop.exhausted():
             return None
         loop.finish()

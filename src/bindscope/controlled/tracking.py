@@ -1,0 +1,67 @@
+"""Curves of a run for TensorBoard: the lines of metrics.jsonl as scalars under `tensorboard/` of its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bindscope.controlled import store
+from bindscope.controlled.config import TrainConfig
+from bindscope.errors import MissingExtraError
+
+TRACKING_DIR = "tensorboard"
+EVENTS = "events.out.tfevents.*"
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def writer_class() -> Any:
+    """torch's SummaryWriter; MissingExtraError where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtraError("--report-to tensorboard", "tensorboard", "tracking") from error
+    return SummaryWriter
+
+
+@contextmanager
+def reporting(config: TrainConfig, directory: Path) -> Iterator[Report]:
+    """What each line of metrics goes to while it is open; nothing where the settings ask for no tracking.
+
+    The log is the truth: what it holds so far is written anew, so a resumed run has no step twice, whatever was written
+    before a kill, and a run that began without tracking has its beginning. purge_step tells a TensorBoard that is
+    looking on to forget what it has read.
+    """
+    if config.report_to == "none":
+        yield lambda line: None
+        return
+    make, place = writer_class(), directory / TRACKING_DIR
+    for old in place.glob(EVENTS):
+        old.unlink()
+    writer = make(str(place), purge_step=0)
+
+    def report(line: Mapping[str, Any]) -> None:
+        for tag, value in scalars(line).items():
+            writer.add_scalar(tag, value, line["step"])
+        writer.flush()
+
+    try:
+        for line in store.read_log(directory):
+            report(line)
+        yield report
+    finally:
+        writer.close()
+
+
+def scalars(line: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers of a line by tag: loss, seconds, and for each side its recognition with chance and ceiling.
+
+    >>> scalars({"step": 10, "loss": 2.5, "test": {"object_recognition": 0.5, "chance": 0.1, "n_scenes": 9}})
+    {'loss': 2.5, 'test/object_recognition': 0.5, 'test/chance': 0.1}
+    """
+    found = {name: float(value) for name, value in line.items() if name != "step" and not isinstance(value, Mapping)}
+    for side, figures in line.items():
+        if isinstance(figures, Mapping):
+            found |= {f"{side}/{name}": float(value) for name, value in figures.items() if name != "n_scenes"}
+    return found
