@@ -209,6 +209,25 @@ def test_a_tie_with_another_scene_is_a_miss() -> None:
     assert (found.right == ~table.unshared).all()  # unshared scenes have a swapped twin with the very same embedding
 
 
+def test_an_encoder_of_sets_is_not_asked_for_the_order() -> None:
+    table = scenes((3, 3))
+    objects = np.random.default_rng(11).normal(size=(2, 9, 24))
+    sets = objects[0][table.object_codes].sum(axis=1)
+    blurred = (sets * (1 + 1e-8 * np.arange(len(table))[:, None])).astype(np.float32)  # equal up to rounding
+    every = np.arange(len(table))
+    for vectors in (sets, blurred):
+        for estimator in ("ols", "ols+pos"):
+            assert retrieve(
+                Gallery.of(vectors, table), reconstruct(vectors, table, estimator, "level1"), every
+            ).right.all()
+    # the control: vectors that tell the order apart are asked for it, and a guess that does not know it ties or errs
+    ordered = sets + 0.5 * objects[1][table.object_codes[:, 0]]
+    guess = reconstruct(sets, table, "ols+pos", "level1")
+    assert retrieve(Gallery.of(ordered, table), guess, every).right.mean() < 0.7
+    known = reconstruct(ordered, table, "ols+pos", "level1")
+    assert retrieve(Gallery.of(ordered, table), known, every).right.all()
+
+
 def test_probes_read_reconstructions_as_they_read_the_predicted_vectors() -> None:
     table = scenes((5, 4))
     vectors = np.random.default_rng(9).normal(size=(20, 64))[table.object_codes].sum(axis=1).astype(np.float32)

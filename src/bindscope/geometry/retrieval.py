@@ -50,18 +50,40 @@ class Gallery:
         return cls(unit, table.scene_ids[order], table.multiset_ids[order])
 
     def runs(self, by_slot: bool) -> tuple[IntArray, IntArray]:
-        """First row and end of each scene (or multiset) in the ordered rows, by its number."""
-        ids = self.scenes if by_slot else self.multisets
-        starts = np.r_[0, np.flatnonzero(np.diff(ids)) + 1]
-        first, end = (np.zeros(int(ids.max()) + 1, dtype=np.int64) for _ in range(2))
-        first[ids[starts]], end[ids[starts]] = starts, np.r_[starts[1:], len(ids)]
-        return first, end
+        """First row and end of each scene (or multiset) in the ordered rows, by its number.
+
+        Where the embeddings of a set of objects are equal in every order (an encoder of sets), the order cannot be asked
+        for: such a scene's rows are those of its multiset, by slot too.
+        """
+        first, end = _runs(self.multisets)
+        if not by_slot:
+            return first, end
+        blind = self._blind_to_order(first)
+        scene_first, scene_end = _runs(self.scenes)
+        owner = self.multisets[scene_first]
+        wide = blind[owner]
+        return np.where(wide, first[owner], scene_first), np.where(wide, end[owner], scene_end)
+
+    def _blind_to_order(self, first: IntArray) -> NDArray[np.bool_]:
+        """Which multisets have one embedding in all their rows, up to rounding: 1 - cos at most 2e-6."""
+        cosines = np.einsum("nd,nd->n", self.unit, self.unit[first[self.multisets]])
+        blind = np.ones(len(first), dtype=bool)
+        blind[self.multisets[cosines < 1 - _TIE]] = False
+        return blind
+
+
+def _runs(ids: IntArray) -> tuple[IntArray, IntArray]:
+    starts = np.r_[0, np.flatnonzero(np.diff(ids)) + 1]
+    first, end = (np.zeros(int(ids.max()) + 1, dtype=np.int64) for _ in range(2))
+    first[ids[starts]], end[ids[starts]] = starts, np.r_[starts[1:], len(ids)]
+    return first, end
 
 
 def retrieve(gallery: Gallery, rebuilt: Reconstruction, rows: IntArray) -> Recognised:
     """For each of the rows: is the nearest real embedding (raw cosine, all rows are the gallery) one of the same scene?
 
-    The same scene up to the order of objects for models without slots. A tie with another scene is a miss. Equal
+    The same scene up to the order of objects for models without slots, and where the embedding itself is the same in every
+    order. A tie with another scene is a miss. Equal
     reconstructions are scored once, in the span of the model's components where that is smaller:
     O(distinct * n * min(d, components)).
     """
