@@ -10,7 +10,6 @@ import pytest
 
 from bindscope import cli
 from bindscope.controlled.config import preset
-from bindscope.controlled.cost import step_flops, tower_flops
 from bindscope.controlled.train import train
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
@@ -105,16 +104,6 @@ def test_symbolic_scenes() -> None:
             load_dataset(bad)
     with pytest.raises(InputError, match="leave one of the two out"):
         load_dataset("symbolic:4x4?m=1&singles=true")
-
-
-def test_flops_are_those_of_the_matrices() -> None:
-    config = preset("tiny", **SIZE)
-    w, f, tokens = 32, 64, 3
-    layer = 2 * (4 * w * w + 2 * w * f) + 4 * tokens * w
-    assert tower_flops(config, 2) == 2 * tokens * layer + 2 * w * 32
-    assert step_flops(config) == pytest.approx(
-        3 * (64 * tower_flops(config, 2) + (12 + 8) * tower_flops(config, 1) + 2 * 64 * 20 * 32)
-    )
 
 
 def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from bindscope.controlled.config import TrainConfig
 
 TIMED_STEPS = 3
+LONG = 2.0  # seconds: a step this long is timed once and needs no more warming up
+SHRUNK = 16  # a warm-up of a large model takes this part of the batch and of the queries
+NEWTON_SCHULZ = 5  # steps of Muon
 
 
 @dataclass(frozen=True)
 class Cost:
-    """FLOPs of one step (forward and backward) and of the whole run; seconds where a step was timed, else NaN."""
+    """FLOPs of one step and of the whole run; wall and processor seconds of a step, which was timed on some threads."""
 
     step_flops: float
     seconds_per_step: float
     steps: int
+    cpu_seconds_per_step: float = float("nan")
+    threads: int = 1
 
     @property
     def flops(self) -> float:
@@ -28,44 +34,110 @@ class Cost:
         """Seconds of all steps."""
         return self.seconds_per_step * self.steps
 
+    @property
+    def rate(self) -> float:
+        """FLOPs a second that the timed step reached, by wall time."""
+        return self.step_flops / self.seconds_per_step
+
+    @property
+    def thread_rate(self) -> float:
+        """FLOPs in a second of one thread's processor time: other work on the machine lowers this one less."""
+        return self.step_flops / self.cpu_seconds_per_step
+
 
 def step_flops(config: TrainConfig) -> float:
-    """FLOPs of a step: 2 for each multiply-add, forward once and backward twice.
+    """FLOPs of a step: 2 for each multiply-add of a matrix product, forward once and backward twice, then the optimiser's.
 
-    A token costs 2 (4 w^2 + 2 w f) a layer in the matrices and 4 T w in the attention over T tokens; then the read-out and
-    the score of every scene with every query. Embedding look-ups and norms are left out.
+    Left out: embedding look-ups, norms, activations, softmax, the loss, and the element-wise part of the optimiser.
     """
     scene = config.batch * tower_flops(config, config.objects)
-    asked = n_queries(config)
     words = config.concepts * config.values if config.concept_queries else 0
-    query = (asked + words) * tower_flops(config, 1)
-    scores = 2.0 * config.batch * (asked + words) * config.output
-    return 3.0 * (scene + query + scores)
+    asked = n_queries(config) + words
+    scores = 2.0 * config.batch * asked * config.output
+    return 3.0 * (scene + asked * tower_flops(config, 1) + scores) + optimizer_flops(config)
 
 
 def n_queries(config: TrainConfig) -> int:
-    """Objects asked in one step."""
-    pool = config.n_objects if config.queries == "all" else max(1, round(config.coverage * config.n_objects))
-    return pool if config.sampled_queries is None else min(pool, config.sampled_queries)
+    """Objects asked in one step: all, or the sample with at least the scenes' own objects (their expected number)."""
+    trained = max(1, round(config.coverage * config.n_objects))
+    pool = config.n_objects if config.queries == "all" else trained
+    if config.sampled_queries is None or config.sampled_queries >= pool:
+        return pool
+    own = trained * (1.0 - (1.0 - 1.0 / trained) ** (config.batch * config.objects))
+    return max(config.sampled_queries, round(own))
 
 
 def tower_flops(config: TrainConfig, slots: int) -> float:
-    """FLOPs of one forward pass of one item."""
+    """FLOPs of one forward pass of one item of T tokens.
+
+    A layer: 2 T (4 w^2 + 2 w f) in the matrices and 4 T^2 w in the attention. The last one moves the end token alone, with
+    keys and values of all: 2 (2 T w^2 + 2 w^2 + 2 w f) + 4 T w. Then the read-out.
+    """
     tokens = slots * (config.concepts + 2) + 1 if config.tokens == "concept" else slots + 1
     w, f = config.width, config.feed_forward
-    layer = 2.0 * (4 * w * w + 2 * w * f) + 4.0 * tokens * w
-    return config.layers * tokens * layer + 2.0 * w * config.output
+    whole = tokens * (2.0 * (4 * w * w + 2 * w * f) + 4.0 * tokens * w)
+    last = 2.0 * (2 * tokens * w * w + 2 * w * w + 2 * w * f) + 4.0 * tokens * w
+    return (config.layers - 1) * whole + last + head_flops(config)
+
+
+def head_flops(config: TrainConfig) -> float:
+    """FLOPs of the read-out of one item."""
+    plain = 2.0 * config.width * config.output
+    if config.head == "linear":
+        return plain
+    return 2.0 * plain + 2.0 * max(config.concepts, 2) * config.width**2
+
+
+def optimizer_flops(config: TrainConfig) -> float:
+    """FLOPs of Muon's matrix products; AdamW has none.
+
+    A matrix with sides a <= b: its Gram matrix and the update 4 a^2 b, and in the n steps between 2 a^3 (4 n - 3).
+    """
+    if config.optimizer == "adamw":
+        return 0.0
+    w, f, n = config.width, config.feed_forward, NEWTON_SCHULZ
+    sides = [sorted(pair) for pair in ((w, 3 * w), (w, w), (w, f), (f, w))]
+    layer = sum(4.0 * a * a * b + 2.0 * a**3 * (4 * n - 3) for a, b in sides)
+    return 2.0 * config.layers * layer
+
+
+def n_parameters(config: TrainConfig) -> int:
+    """Parameters of the scene encoder; nothing is allocated."""
+    import torch
+
+    from bindscope.controlled.model import DualEncoder, sizes
+
+    with torch.device("meta"):
+        return sizes(DualEncoder(config)).scene
 
 
 def timed(config: TrainConfig) -> Cost:
-    """The cost with seconds from a few real steps after a warm-up; nothing is written."""
-    from pathlib import Path
+    """The cost with seconds from real steps after a warm-up; nothing is written.
+
+    Where a step takes seconds, one is timed, after a warm-up on a part of the batch. Memory is that of training.
+    """
+    import torch
 
     from bindscope.controlled.train import Loop
 
-    loop = Loop(config, Path())
+    if step_flops(config) > 1e12:
+        small = {"batch": max(2, config.batch // SHRUNK), "sampled_queries": max(2, n_queries(config) // SHRUNK)}
+        warm = Loop(config.model_copy(update={**small, "test_scenes": 2}), Path())
+        warm.one_step(warm.sampler.batch(0))
+        del warm
+    loop = Loop(config.model_copy(update={"test_scenes": 2}), Path())
+    wall, cpu = _clocks()
     loop.one_step(loop.sampler.batch(0))
-    began = time.perf_counter()
-    for step in range(1, TIMED_STEPS + 1):
-        loop.one_step(loop.sampler.batch(step))
-    return Cost(step_flops(config), (time.perf_counter() - began) / TIMED_STEPS, config.steps)
+    spent = _clocks()[0] - wall
+    steps = 1
+    if spent < LONG:
+        steps, (wall, cpu) = TIMED_STEPS, _clocks()
+        for step in range(1, TIMED_STEPS + 1):
+            loop.one_step(loop.sampler.batch(step))
+    end = _clocks()
+    threads = torch.get_num_threads()
+    return Cost(step_flops(config), (end[0] - wall) / steps, config.steps, (end[1] - cpu) / steps, threads)
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
