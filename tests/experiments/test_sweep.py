@@ -18,6 +18,7 @@ from bindscope.experiments.sweep import (
     read_table,
     run_name,
     run_sweep,
+    threads_of,
 )
 from jobs import always_dies, dies_once, raises_error
 
@@ -29,6 +30,13 @@ def test_a_grid_is_every_combination() -> None:
     spec = make_spec({"fixed": TINY, "grid": {"coverage": [0.5, 0.7], "seed": [0, 1, 2]}})
     found = [(c.coverage, c.seed) for c in configs_of(spec)]
     assert found == [(c, s) for c in (0.5, 0.7) for s in (0, 1, 2)]
+
+
+def test_points_are_settings_that_go_together() -> None:
+    points = [{"concepts": 2, "values": 4}, {"concepts": 3, "values": 3}]
+    spec = make_spec({"fixed": TINY, "points": points, "grid": {"seed": [0, 1]}})
+    assert [(c.concepts, c.values, c.seed) for c in configs_of(spec)] == [(2, 4, 0), (2, 4, 1), (3, 3, 0), (3, 3, 1)]
+    assert configs_of(make_spec({"fixed": TINY, "points": points}))[1].values == 3
 
 
 def test_random_settings_are_drawn_by_seed_and_stay_in_their_range() -> None:
@@ -52,6 +60,8 @@ def test_random_settings_are_drawn_by_seed_and_stay_in_their_range() -> None:
         ({"grid": {"coverage": []}}, "has no values"),
         ({"grid": {"coverage": 3}}, "grid.coverage"),
         ({"grid": {"covrage": [0.5]}}, "did you mean coverage"),
+        ({"grid": {"values": [4]}, "points": [{"values": 5}]}, "values stands in grid and in points"),
+        ({"points": [3]}, "points.0"),
         ({"random": {"count": 0, "settings": {}}}, "random.count"),
         ({"random": {"count": 1, "settings": {"width": []}}}, "no choices"),
     ],
@@ -124,6 +134,12 @@ def test_engines_and_workers_are_checked() -> None:
         list(run_jobs(raises_error, [], "cluster"))
     with pytest.raises(InputError, match="at least 1"):
         list(run_jobs(raises_error, [], workers=0))
+
+
+def test_threads_of_a_run_leave_room_for_fewer_at_once() -> None:
+    one, four = preset("tiny", **TINY), preset("tiny", **{**TINY, "threads": 4})
+    assert threads_of([]) == threads_of([one]) == 1
+    assert threads_of([one, four]) == 4
 
 
 def test_settings_of_the_workers_threads_do_not_change_the_name() -> None:

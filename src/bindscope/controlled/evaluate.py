@@ -16,6 +16,7 @@ from bindscope.recognition import Recognised, ceiling, concept_chance, object_ch
 from bindscope.scenes import SceneTable
 
 Vectors = NDArray[np.float32]
+Asked = tuple[Vectors, list[Vectors]]  # queries of all objects, and of all values of each concept
 _ROWS = 2048
 
 
@@ -56,11 +57,10 @@ class Outcome:
         }
 
 
-def judge(model: DualEncoder, config: TrainConfig, table: SceneTable) -> Outcome:
-    """Encode a table's scenes and the queries of all candidates and values, and judge by the definition."""
+def judge(model: DualEncoder, config: TrainConfig, table: SceneTable, asked: Asked | None = None) -> Outcome:
+    """Encode a table's scenes and the queries of all candidates and values (if not given), and judge by the definition."""
     vectors = encode_values(model.scene, table.values)
-    queries = object_queries(model, config, table)
-    values = value_queries(model, config)
+    queries, values = asked or (object_queries(model, config, table), value_queries(model, config))
     concepts = tuple(
         recognise_by_cosine(vectors, values[k][table.known_values(k)], table.members(k)[0])
         for k in range(config.concepts)
@@ -69,10 +69,14 @@ def judge(model: DualEncoder, config: TrainConfig, table: SceneTable) -> Outcome
 
 
 def judge_all(model: DualEncoder, config: TrainConfig, suite: Suite) -> dict[str, Outcome]:
-    """Outcomes of every table of a suite that has scenes."""
+    """Outcomes of every table of a suite that has scenes. All tables have all objects as candidates: they are asked once."""
+    tables = {name: table for name, table in suite.tables.items() if table is not None}
     model.eval()
     with torch.inference_mode():
-        found = {name: judge(model, config, table) for name, table in suite.tables.items() if table is not None}
+        asked = [
+            (object_queries(model, config, table), value_queries(model, config)) for table in [*tables.values()][:1]
+        ]
+        found = {name: judge(model, config, table, asked[0]) for name, table in tables.items()}
     model.train()
     return found
 

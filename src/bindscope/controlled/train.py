@@ -169,9 +169,7 @@ class Loop:
 
     def evaluate(self, loss: float) -> dict[str, Any]:
         """Metrics on training and held-out objects; keeps the weights that read validation objects best."""
-        outcomes = judge_all(
-            self.model, self.config, Suite({k: v for k, v in self.suite.tables.items() if k != "closed"})
-        )
+        outcomes = judge_all(self.model, self.config, self.suite)
         line: dict[str, Any] = {"step": self.step, "loss": loss, "seconds": round(self.seconds, 3)}
         line |= {name: outcome.summary() for name, outcome in outcomes.items()}
         if self.judged(line) > self.best:

@@ -24,18 +24,19 @@ def cores() -> int:
 
 
 def run_jobs(
-    task: Task, jobs: Sequence[Job], engine: str = "local", workers: int | None = None
+    task: Task, jobs: Sequence[Job], engine: str = "local", workers: int | None = None, threads: int = 1
 ) -> Iterator[tuple[int, Any]]:
     """Run task(*job) for every job and give (number of the job, what it returned) as they finish.
 
+    threads: cores that one job uses; by default as many jobs run at once as the cores have room for.
     An exception of a job is raised here once it comes up; a dead worker (killed, out of memory) starts its job again.
     """
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
-    count = min(workers or cores(), max(len(jobs), 1))
-    return _ray(task, jobs, count) if engine == "ray" else _local(task, jobs, count)
+    count = min(workers or max(1, cores() // threads), max(len(jobs), 1))
+    return _ray(task, jobs, count, threads) if engine == "ray" else _local(task, jobs, count)
 
 
 def _local(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Any]]:
@@ -84,7 +85,7 @@ def _start() -> None:
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 
-def _ray(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Any]]:
+def _ray(task: Task, jobs: Sequence[Job], workers: int, threads: int) -> Iterator[tuple[int, Any]]:
     try:
         import ray
     except ImportError as error:
@@ -94,10 +95,10 @@ def _ray(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, A
         here = {
             "env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         }  # workers find what this process finds
-        size = None if os.environ.get("RAY_ADDRESS") else workers
+        size = None if os.environ.get("RAY_ADDRESS") else workers * threads
         ray.init(num_cpus=size, log_to_driver=False, include_dashboard=False, runtime_env=here)
     try:
-        remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS)(task)
+        remote = ray.remote(num_cpus=threads, max_retries=ATTEMPTS)(task)
         running = {remote.remote(*job): number for number, job in enumerate(jobs)}
         while running:
             done, _ = ray.wait(list(running))

@@ -6,7 +6,8 @@
     points: [{concepts: 2, values: 8}, {concepts: 3, values: 4}]
     random: {count: 50, seed: 0, settings: {width: [32, 64], coverage: {low: 0.1, high: 0.9}}}
 
-All may be given together: each random draw is combined with every one of the points and every point of the grid.
+All may be given together: each random draw is combined with every one of the points (settings that go together) and every
+point of the grid.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def read_spec(path: str | Path) -> SweepSpec:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:150]}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a mapping with preset, fixed, grid or random, got {type(content).__name__}")
+        raise InputError(
+            f"{path}: expected a mapping with preset, fixed, grid, points or random, got {type(content).__name__}"
+        )
     return make_spec(content, str(path))
 
 
@@ -106,6 +109,9 @@ def make_spec(content: dict[str, Any], label: str = "sweep") -> SweepSpec:
     empty = [name for name, values in spec.grid.items() if not values]
     if empty:
         raise InputError(f"{label}: grid.{empty[0]} has no values; give at least one")
+    twice = set(spec.grid) & {name for point in spec.points for name in point}
+    if twice:
+        raise InputError(f"{label}: {min(twice)} stands in grid and in points; leave it out of one of them")
     return spec
 
 
@@ -150,8 +156,13 @@ def plan(configs: Sequence[TrainConfig], out: Path, workers: int | None = None) 
     directories = tuple(out / run_name(config) for config in configs)
     finished = tuple(is_finished(directory) for directory in directories)
     left = [config for config, done in zip(configs, finished, strict=True) if not done]
-    seconds = estimate(left) / min(workers or cores(), max(len(left), 1))
+    seconds = estimate(left) / min(workers or max(1, cores() // threads_of(left)), max(len(left), 1))
     return Planned(tuple(configs), directories, finished, seconds)
+
+
+def threads_of(configs: Sequence[TrainConfig]) -> int:
+    """Threads of one run of a sweep: the largest that its settings ask for, one where they ask for none."""
+    return max((config.threads or 1 for config in configs), default=1)
 
 
 def is_finished(directory: Path) -> bool:
@@ -160,7 +171,7 @@ def is_finished(directory: Path) -> bool:
 
 
 def estimate(configs: Sequence[TrainConfig]) -> float:
-    """Seconds of all runs, one after the other on one thread: a + b FLOPs a step, from timed steps of two runs."""
+    """Seconds of all runs, one after the other with the threads of one: a + b FLOPs a step, from timed steps of two runs."""
     import torch
 
     from bindscope.controlled.cost import step_flops, timed
@@ -169,7 +180,7 @@ def estimate(configs: Sequence[TrainConfig]) -> float:
         return 0.0
     ordered = sorted(configs, key=step_flops)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads_of(configs))
     try:
         low, high = timed(ordered[0]), timed(ordered[-1])
     finally:
@@ -188,7 +199,7 @@ def run_sweep(
     left = planned.left
     tell(f"{len(configs):,} models, {len(left):,} to train, about {_duration(planned.seconds)}")
     jobs = [(configs[i].model_dump_json(), str(planned.directories[i])) for i in left]
-    for count, (number, _) in enumerate(run_jobs(train_job, jobs, engine, workers), 1):
+    for count, (number, _) in enumerate(run_jobs(train_job, jobs, engine, workers, threads_of(configs)), 1):
         tell(f"{count} of {len(left)}: {planned.directories[left[number]].name}")
         write_table(out, rows_of(configs, planned.directories))
     rows = rows_of(configs, planned.directories)
