@@ -277,16 +277,19 @@ def _reference_line(one: Reference, x: Axis, y: Axis) -> str:
 
 
 def _reference_labels(panel: Panel, x: Axis, y: Axis) -> list[str]:
-    """Names on a white edge: at the right end above a level line, at the top beside an upright one."""
-    parts = []
-    for one in panel.references:
+    """Names on a white edge: at the right end above a level line (below the lower of two close ones), beside an upright one."""
+    parts, above = [], -math.inf
+    for one in sorted(panel.references, key=lambda r: y.place(r.value) if r.axis == "y" else 0.0):
         if one.axis == "x":
             room = len(one.label) * 11 * LETTER + 6
             fits = x.place(one.value) + room < x.stop
             at, anchor = (x.place(one.value) + 5, "start") if fits else (x.place(one.value) - 5, "end")
             parts.append(_text(at, y.stop + 10, one.label, 11, SOFT, anchor=anchor, edged=True))
         else:
-            parts.append(_text(x.stop - 2, y.place(one.value) - 4, one.label, 11, SOFT, anchor="end", edged=True))
+            at = y.place(one.value)
+            shift = 12 if at - above < 12 and at + 14 < y.start else -4
+            parts.append(_text(x.stop - 2, at + shift, one.label, 11, SOFT, anchor="end", edged=True))
+            above = at
     return parts
 
 

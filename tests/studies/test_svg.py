@@ -67,6 +67,13 @@ def test_names_are_escaped_and_references_drawn() -> None:
     assert len([e for e in drawn(text, "line") if "stroke-dasharray" in e.attrib]) == 2
 
 
+def test_names_of_close_references_do_not_cover_each_other() -> None:
+    both = [Reference(0.50, "one"), Reference(0.51, "other")]
+    text = plot([panel(Line("a", [1], [1]), references=both, y_range=(0, 1))])
+    at = {e.text: float(e.attrib["y"]) for e in drawn(text, "text")}
+    assert at["one"] - at["other"] > 11
+
+
 def test_long_captions_are_broken() -> None:
     text = plot([panel(Line("a", [1], [1]))], caption="word " * 60)
     assert len([w for w in words(text) if w.startswith("word")]) > 2
