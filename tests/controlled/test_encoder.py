@@ -17,6 +17,7 @@ from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, StoreError
 from bindscope.experiments.diagnose import Settings, analyse
 from bindscope.experiments.training import train_run
+from bindscope.experiments.verdict import verdict
 from bindscope.results import Results, read_results
 
 SIZE = {
@@ -88,6 +89,19 @@ def test_data_that_do_not_fit_are_named(run: Path) -> None:
         load_encoder("controlled:elsewhere")
     with pytest.raises(InputError, match="needs the directory"):
         load_encoder("controlled:")
+
+
+def test_what_needs_vectors_says_how_to_make_them(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["complexity", str(run)], ["compare", str(run), str(run)]):
+        assert _main(words) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"bindscope diagnose controlled:{run} --data symbolic:4x4 --out DIR" in said.replace("- ", "-")
+    judged = verdict(read_results(run))
+    assert judged.label == "undecided"
+    assert (
+        judged.sentences[1]
+        == f"For a verdict on all scenes: `bindscope diagnose controlled:{run} --data 'symbolic:4x4'`."
+    )
 
 
 def test_symbolic_scenes() -> None:

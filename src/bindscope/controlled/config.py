@@ -95,6 +95,16 @@ class TrainConfig(BaseModel):
         return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
 
 
+def symbolic_name(config: TrainConfig) -> str:
+    """The data set that a trained encoder can be diagnosed on.
+
+    >>> symbolic_name(preset("tiny", values=8, objects=3))
+    'symbolic:8x8?m=3'
+    """
+    sizes = "x".join([str(config.values)] * config.concepts)
+    return f"symbolic:{sizes}" + (f"?m={config.objects}" if config.objects != 2 else "")
+
+
 TINY: dict[str, Any] = {}
 SMALL: dict[str, Any] = {"width": 128, "layers": 3, "feed_forward": 512, "output": 128, "batch": 256, "steps": 6000}
 PAPER: dict[str, Any] = {

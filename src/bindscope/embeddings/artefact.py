@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.concepts import ConceptSpace
+from bindscope.controlled.config import CONFIG_FILE, read_config, symbolic_name
 from bindscope.datasets.labels import read_labels, write_labels
 from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.encoders.base import Vectors
@@ -97,9 +98,20 @@ def save_embeddings(embeddings: Embeddings, directory: str | Path) -> None:
     write_tensors(folder / VECTORS_FILE, _tensors(embeddings), record)
 
 
+def _refuse_training_run(folder: Path) -> None:
+    """A training run holds a model and no vectors: say which command makes them."""
+    if (folder / CONFIG_FILE).is_file() and not (folder / VECTORS_FILE).exists():
+        data = symbolic_name(read_config(folder))
+        raise StoreError(
+            f"{folder} is a training run and holds no vectors; make them with "
+            f"`bindscope diagnose controlled:{folder} --data {data} --out DIR` and give DIR"
+        )
+
+
 def load_embeddings(directory: str | Path) -> Embeddings:
     """Read what `save_embeddings` wrote; raises StoreError where a file is missing, cut short or of another version."""
     folder = Path(directory)
+    _refuse_training_run(folder)
     arrays, record = read_tensors(folder / VECTORS_FILE)
     if record.get("schema") != SCHEMA:
         raise StoreError(

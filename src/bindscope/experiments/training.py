@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import bindscope
-from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.config import TrainConfig, symbolic_name
 from bindscope.errors import MissingExtraError
 from bindscope.experiments.rundir import SCHEMA_VERSION, config_hash, now, versions, write_text
 from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance
@@ -48,12 +48,6 @@ def train_run(config: TrainConfig, out: Path, progress: Progress | None = None) 
         out / "config.json", json.dumps(_config(config, out, digest, trained.log), indent=1, sort_keys=True) + "\n"
     )
     return results
-
-
-def symbolic_name(config: TrainConfig) -> str:
-    """The data set that a trained encoder can be diagnosed on."""
-    sizes = "x".join([str(config.values)] * config.concepts)
-    return f"symbolic:{sizes}" + (f"?m={config.objects}" if config.objects != 2 else "")
 
 
 def training_records(outcomes: Mapping[str, Any], config: TrainConfig, best_step: int) -> list[Record]:

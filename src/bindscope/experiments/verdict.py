@@ -36,8 +36,7 @@ def verdict(results: Results) -> Verdict:
     objects = _objects(results, estimator)
     concepts = _concepts(results, estimator)
     if estimator is None or objects is None or concepts is None:
-        words = ("This run holds no recognition figures, so there is no verdict.", "Run the analysis `recognition`.")
-        return Verdict("undecided", words, (), None, ())
+        return Verdict("undecided", _unjudged(results), (), None, ())
     probe = results.first(analysis="recognition", metric="object_recognition", estimator="probe", target="unshared")
     caveats = _caveats(objects)
     if objects.value is None or objects.ceiling is None or objects.ceiling >= 1.0:
@@ -56,6 +55,16 @@ def verdict(results: Results) -> Verdict:
     beside = probe if estimator != "probe" else None
     evidence = tuple(record for record in (concepts, objects, beside) if record is not None)
     return Verdict(label, sentences, evidence, estimator, caveats)
+
+
+def _unjudged(results: Results) -> tuple[str, str]:
+    trained = results.first(analysis="training", metric="object_recognition")
+    if trained is None:
+        return "This run holds no recognition figures, so there is no verdict.", "Run the analysis `recognition`."
+    return (
+        "This is a training run: its figures are of scenes of training and of held-out objects apart.",
+        f"For a verdict on all scenes: `bindscope diagnose {trained.model} --data '{trained.dataset}'`.",
+    )
 
 
 def judged_by(results: Results) -> str | None:
