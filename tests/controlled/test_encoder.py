@@ -15,7 +15,7 @@ from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, StoreError
-from bindscope.experiments.diagnose import Settings, analyse
+from bindscope.experiments.diagnose import Settings, analyse, captions_for
 from bindscope.experiments.training import train_run
 from bindscope.experiments.verdict import verdict
 from bindscope.results import Results, read_results
@@ -89,6 +89,26 @@ def test_data_that_do_not_fit_are_named(run: Path) -> None:
         load_encoder("controlled:elsewhere")
     with pytest.raises(InputError, match="needs the directory"):
         load_encoder("controlled:")
+
+
+@pytest.mark.parametrize("tokens", ["object", "concept"])
+def test_a_caption_is_the_sum_of_the_queries_of_its_objects(tmp_path: Path, tokens: str) -> None:
+    settings = {**SIZE, "objects": 3, "objects_min": 1, "tokens": tokens, "steps": 4, "evaluate_every": 2}
+    train(preset("tiny", **{**settings, "checkpoint_every": 2}), tmp_path / "run")
+    name, data = f"controlled:{tmp_path / 'run'}", "symbolic:4x4?m=3&scenes=40&singles=true"
+    encoder, dataset = load_encoder(name), load_dataset(data)
+    queries = encoder.encode_queries(dataset.object_queries)
+    assert queries is not None
+    found = encoder.encode_captions(dataset.items)
+    assert found is not None
+    for row in range(0, len(dataset.items), 7):
+        present = [o for o in dataset.table.object_codes[row] if o >= 0]
+        wanted = queries[present].sum(axis=0)
+        assert np.allclose(found[row], wanted / np.linalg.norm(wanted), atol=1e-5)
+    captions = captions_for(encoder, dataset, Settings(name, data, ("crossmodal", "alignment")))
+    embeddings = embed(encoder, dataset, captions=captions)
+    results = Results(analyse(embeddings, Settings(name, data, ("crossmodal", "alignment"))))
+    assert {r.analysis for r in results} == {"crossmodal", "alignment"}
 
 
 def test_what_needs_vectors_says_how_to_make_them(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bindscope import cli
+from bindscope.cli.training import _models_table
 from bindscope.controlled.cost import step_flops
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.experiments.budget import GPUS, budget, notes, pages, render
@@ -88,6 +89,16 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert "--out DIR" in capsys.readouterr().err
     assert main(["sweep", "sweep.yaml", "--cost", "--format", "cvs"]) == 2
     assert "did you mean csv" in capsys.readouterr().err
+
+
+def test_the_table_of_models_shows_the_settings_that_differ() -> None:
+    rows = [
+        {"run": "r", "queries": queries, "seed": 0, "closed": 0.5, "test": 0.6, "train": 1.0, "test_concepts": 1.0}
+        for queries in ("train", "all")
+    ]
+    table = _models_table(rows, ["queries", "seed"])
+    assert [str(column.header) for column in table.columns] == ["run", "queries", "closed", "test", "train", "concepts"]
+    assert list(table.columns[1].cells) == ["train", "all"]
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bindscope.concepts import IntArray
 from bindscope.controlled.config import TrainConfig
 from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, file_digest, library_versions
@@ -38,16 +39,30 @@ class ControlledEncoder(Encoder):
 
     def encode(self, items: Items) -> Vectors:
         """f(scene) of unit length `[n, output]`."""
-        return self._encoded(self.model.scene, items)
+        return self._encode(self.model.scene, items.values)
 
     def encode_queries(self, items: Items) -> Vectors:
         """q(object) or q(value) of unit length `[n, output]`."""
-        return self._encoded(self.model.query, items)
+        return self._encode(self.model.query, items.values)
 
-    def _encoded(self, tower: Any, items: Items) -> Vectors:
+    def encode_captions(self, items: Items) -> Vectors:
+        """The sum of q(object) over the objects of each scene, of unit length `[n, output]`.
+
+        The query encoder reads one object; it has never seen a scene. A scene is asked for by all of its objects.
+        """
+        values = items.values
+        there = (values >= 0).any(axis=2)
+        different, place = np.unique(values[there], axis=0, return_inverse=True)
+        asked = self._encode(self.model.query, different[:, None, :])
+        summed = np.zeros((len(values), asked.shape[1]), dtype=np.float64)
+        np.add.at(summed, np.nonzero(there)[0], asked[place.reshape(-1)])
+        length = np.linalg.norm(summed, axis=1, keepdims=True)
+        return np.asarray(summed / np.where(length > 0, length, 1.0), dtype=np.float32)
+
+    def _encode(self, tower: Any, values: IntArray) -> Vectors:
         from bindscope.controlled.evaluate import encode_values
 
-        return np.asarray(encode_values(tower, items.values), dtype=np.float32)
+        return np.asarray(encode_values(tower, values), dtype=np.float32)
 
     def fidelity(self) -> dict[str, Any]:
         """Settings of the training run and the digest of its weights."""
@@ -60,6 +75,7 @@ class ControlledEncoder(Encoder):
             "dtype": "float32",
             "pooling": "end token",
             "normalisation": "unit length",
+            "captions": "sum of the queries of a scene's objects",
             "training": self.config.model_dump(),
             "weights_sha256": file_digest(self.directory / MODEL_FILE),
             "versions": library_versions("torch", "numpy"),
