@@ -4,7 +4,6 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
-
 from svg import PALETTE, Axis, Line, Panel, Reference, plot, write
 
 NS = "{http://www.w3.org/2000/svg}"
