@@ -139,3 +139,12 @@ def test_too_few_objects_are_named() -> None:
         draw_scenes(np.arange(2), 4, 3, None, np.random.default_rng(0))
     with pytest.raises(InputError, match="held-out objects"):
         split_run(preset("tiny", values=2, coverage=0.9))
+
+
+@pytest.mark.parametrize("concepts", [2, 3])
+def test_a_sample_smaller_than_a_bag_holds_one_whole_bag(concepts: int) -> None:
+    objects = split_run(preset("tiny", concepts=concepts, values=8, coverage=0.5))
+    for pool in (objects.train, objects.test):
+        table = scenes_of_pool(objects, pool, 2, 2, 0)
+        assert 1 <= len(table) <= 2 ** (concepts - 1)
+        assert len(np.unique(table.bag_ids)) == 1

@@ -164,10 +164,13 @@ def random_factors(
 
 def _principal(left: FloatArray, weights: FloatArray, variance: float) -> FloatArray:
     """Scores of the principal components that hold a share of the weighted variance (all for 1)."""
-    values, axes = linalg.eigh((left.T * weights) @ left)
+    scaled = left * np.sqrt(weights)[:, None]
+    wide = len(left) < left.shape[1]  # the smaller one of the two Gram matrices has the same eigenvalues
+    values, axes = linalg.eigh(scaled @ scaled.T if wide else scaled.T @ scaled)
     kept = np.cumsum(values[::-1]) < variance * values.sum()
     count = min(int(kept.sum()) + 1, int((values > 1e-13 * values[-1]).sum()))
-    return np.asarray(left @ axes[:, ::-1][:, :count])
+    axes = axes[:, ::-1][:, :count]
+    return np.asarray(left @ (scaled.T @ axes / np.sqrt(values[::-1][:count]) if wide else axes))
 
 
 class _Search:

@@ -158,7 +158,8 @@ def _sampled_sets(objects: Objects, pool: IntArray, m: int, most: int, seed: int
     drawn = drawn[rng.permutation(len(drawn))]
     whole = with_partners(objects.space, drawn, pool)
     owner = whole[1]
-    few = owner < np.searchsorted(np.cumsum(np.bincount(owner, minlength=len(drawn))), most, side="right")
+    bags = int(np.searchsorted(np.cumsum(np.bincount(owner, minlength=len(drawn))), most, side="right"))
+    few = owner < max(bags, 1)
     return np.unique(whole[0][few], axis=0)
 
 
