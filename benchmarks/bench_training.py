@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from bindscope.controlled.config import TrainConfig, preset
 from bindscope.controlled.cost import step_flops
-from bindscope.controlled.train import Loop, autocast
+from bindscope.controlled.train import Loop, autocast, find_device
 from harness import Cell, arguments, write_result
 from plain_training import PlainLoop, plain_flops
 
@@ -114,7 +114,7 @@ def main() -> None:
         "GFLOP: matrix products, counted; the plain loop pads queries to a scene's length and moves all tokens to its end.",
     ]
     half = config.model_copy(update={"precision": "auto"})
-    if isinstance(autocast(half), nullcontext):
+    if isinstance(autocast(half, find_device(half)), nullcontext):
         rows.append({"program": "ours, bf16", "note": NO_BF16})
     else:
         fast, curve = run("ours, bf16", stepper(half), step_flops(config), count)

@@ -12,8 +12,8 @@ import torch
 from bindscope.controlled.config import TrainConfig, preset
 from bindscope.controlled.evaluate import judge
 from bindscope.controlled.objective import contrastive, shown, values_shown
-from bindscope.controlled.train import Loop, load_trained, train
-from bindscope.errors import StoreError
+from bindscope.controlled.train import Loop, find_device, load_trained, train
+from bindscope.errors import InputError, StoreError
 
 
 def small(**changes: object) -> TrainConfig:
@@ -138,3 +138,13 @@ def test_loading_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     train(small(), tmp_path / "run", stop_after=50)
     with pytest.raises(StoreError, match="no finished training run"):
         load_trained(tmp_path / "run")
+
+
+def test_a_gpu_that_is_not_there_is_one_line_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="torch finds no GPU here"):
+        find_device(small(device="cuda"))
+    assert find_device(small(device="auto")).type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device(small(device="auto")).type == "cuda"
+    assert find_device(small()).type == "cpu"

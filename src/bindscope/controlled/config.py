@@ -13,6 +13,7 @@ from bindscope.errors import InputError, StoreError, UnknownNameError
 
 CONFIG_FILE = "train.json"
 MAX_OBJECTS = 2_000_000
+TECHNICAL = ("device", "threads", "report_to", "checkpoint_every")  # how a run is carried out, not what it is
 
 
 class TrainConfig(BaseModel):
@@ -58,6 +59,7 @@ class TrainConfig(BaseModel):
 
     precision: Literal["float32", "bf16", "auto"] = "float32"
     compile: bool = False
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
     threads: int | None = Field(None, ge=1)
 
     evaluate_every: int = Field(250, ge=1)

@@ -100,9 +100,14 @@ def value_items(n_concepts: int, concept: int, size: int) -> IntArray:
 
 def encode_values(tower: torch.nn.Module, values: IntArray) -> Vectors:
     """Vectors `[n, output]` of value indices `[n, m, C]`, a block of rows at a time."""
+    weight = next(tower.parameters(), None) if isinstance(tower, torch.nn.Module) else None
+    device = torch.device("cpu") if weight is None else weight.device
     with torch.inference_mode():
         parts = [
-            tower(torch.from_numpy(np.ascontiguousarray(values[start : start + _ROWS]))).float().numpy()
+            tower(torch.from_numpy(np.ascontiguousarray(values[start : start + _ROWS])).to(device))
+            .float()
+            .cpu()
+            .numpy()
             for start in range(0, len(values), _ROWS)
         ]
     return np.concatenate(parts)

@@ -33,5 +33,5 @@ def shown(scenes: Tensor, asked: Tensor) -> Tensor:
 
 def values_shown(values: Tensor, concept: int, size: int) -> Tensor:
     """Which values of a concept each scene `[B, m, C]` shows, `[B, V]`."""
-    asked = torch.arange(size)
+    asked = torch.arange(size, device=values.device)
     return (values[:, :, concept, None] == asked[None, None, :]).any(dim=1)

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from bindscope.concepts import ABSENT
 from bindscope.controlled import store
-from bindscope.controlled.config import CONFIG_FILE, TrainConfig, read_config
+from bindscope.controlled.config import CONFIG_FILE, TECHNICAL, TrainConfig, read_config
 from bindscope.controlled.evaluate import Outcome, Suite, judge_all, value_items
 from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.objective import contrastive, shown, values_shown
 from bindscope.controlled.optim import make_optimizers, set_rates
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
 from bindscope.controlled.tracking import reporting, writer_class
-from bindscope.errors import StoreError
+from bindscope.errors import InputError, StoreError
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -68,7 +68,7 @@ def train(
 
 
 def prepare_directory(config: TrainConfig, directory: Path) -> None:
-    """Make the directory, or check that it belongs to the same settings (threads may differ)."""
+    """Make the directory, or check that it belongs to the same settings (device and threads may differ)."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,7 +84,7 @@ def prepare_directory(config: TrainConfig, directory: Path) -> None:
 
 def same_settings(one: TrainConfig, other: TrainConfig) -> bool:
     """Whether two settings give the same model."""
-    ignored = {"threads", "report_to", "checkpoint_every"}
+    ignored = set(TECHNICAL)
     return one.model_dump(exclude=ignored) == other.model_dump(exclude=ignored)
 
 
@@ -96,11 +96,12 @@ class Loop:
         self.objects = split_run(config)
         self.sampler = Sampler(config, self.objects)
         self.suite = Suite.of(config, self.objects)
-        self.model = build_model(config)
+        self.device = find_device(config)
+        self.model = build_model(config).to(self.device)
         self.optimizers = make_optimizers(self.model, config)
         self.step, self.best_step, self.best, self.seconds = 0, 0, -1.0, 0.0
-        self.values = torch.from_numpy(self.objects.space.object_values(range(config.n_objects)))
-        self.items = concept_items(config)
+        self.values = torch.from_numpy(self.objects.space.object_values(range(config.n_objects))).to(self.device)
+        self.items = concept_items(config).to(self.device)
         self.scene = torch.compile(self.model.scene) if config.compile else self.model.scene
         self.query = torch.compile(self.model.query) if config.compile else self.model.query
 
@@ -146,9 +147,9 @@ class Loop:
 
     def loss(self, batch: Batch) -> Tensor:
         """Object loss, plus the mean loss over concepts where concept queries are trained."""
-        scenes, asked = torch.from_numpy(batch.scenes), torch.from_numpy(batch.asked)
+        scenes, asked = (torch.from_numpy(part).to(self.device) for part in (batch.scenes, batch.asked))
         values = torch.where((scenes == ABSENT)[..., None], ABSENT, self.values[scenes.clamp(min=0)])
-        with autocast(self.config):
+        with autocast(self.config, self.device):
             vectors = self.scene(values)
             queries = self.query(torch.cat([self.values[asked][:, None, :], self.items]))
             scores = self.model.scale * vectors @ queries[: len(asked)].T
@@ -227,9 +228,20 @@ def load_trained(directory: Path) -> tuple[TrainConfig, DualEncoder]:
     return config, model.eval()
 
 
-def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
+def find_device(config: TrainConfig) -> torch.device:
+    """Where a run computes; `auto` is a GPU where there is one. Raises InputError where `cuda` has none."""
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
+        raise InputError("device cuda was asked for, and torch finds no GPU here; take device=auto or cpu")
+    return torch.device("cuda" if config.device != "cpu" and there else "cpu")
+
+
+def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
     """bf16 where it is asked for, or where `auto` finds a processor that multiplies in it."""
-    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     if config.precision == "bf16" or (config.precision == "auto" and fast):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+        return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

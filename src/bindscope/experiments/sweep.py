@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bindscope.controlled.config import PRESETS, TrainConfig, make_config
+from bindscope.controlled.config import PRESETS, TECHNICAL, TrainConfig, make_config
 from bindscope.datasets.whole import whole_file
 from bindscope.errors import InputError, StoreError, UnknownNameError
 from bindscope.experiments.engines import cores, run_jobs
@@ -147,7 +147,7 @@ def _draw(choice: list[Any] | Span, rng: np.random.Generator) -> Any:
 
 def run_name(config: TrainConfig) -> str:
     """Directory name of a run: the digest of what determines its numbers."""
-    text = json.dumps(config.model_dump(exclude={"threads", "report_to", "checkpoint_every"}), sort_keys=True)
+    text = json.dumps(config.model_dump(exclude=set(TECHNICAL)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -33,7 +33,7 @@ def train_run(config: TrainConfig, out: Path, progress: Progress | None = None) 
         raise MissingExtraError("bindscope train", "torch", "text") from error
     trained = train(config, out, progress)
     assert trained is not None
-    digest = config_hash(config.model_dump(exclude={"threads", "report_to"}))
+    digest = config_hash(config.model_dump(exclude={"threads", "report_to", "device"}))
     records = training_records(trained.outcomes, config, trained.best_step)
     results = Results(records).stamped(
         model=f"controlled:{out}",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bindscope.complexity.threshold import FEWEST, Threshold, coverage_threshold
-from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.config import TECHNICAL, TrainConfig
 
-REPEATED = ("coverage", "seed", "threads", "report_to", "checkpoint_every")  # what does not part the models into groups
+REPEATED = ("coverage", "seed", *TECHNICAL)  # what does not part the models into groups
 
 
 @dataclass(frozen=True, eq=False)
