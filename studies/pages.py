@@ -18,8 +18,9 @@ DRAWS = 2000
 
 
 def command() -> str:
-    """The command that runs, as a user types it."""
-    return shlex.join(["python", *sys.argv])
+    """The command that runs, as a user types it; RUNS stands for the directory of the runs, which differs."""
+    words = ["RUNS" if before == "--runs" else word for before, word in zip(["", *sys.argv], sys.argv, strict=False)]
+    return shlex.join(["python", *words])
 
 
 def commit() -> str:
@@ -47,7 +48,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with whole_file(path) as partial, Path(partial).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows([{name: shown(value) for name, value in row.items()} for row in rows])
+        writer.writerows([{name: plain(value) for name, value in row.items()} for row in rows])
+
+
+def plain(value: Any) -> str:
+    """A cell of a CSV file: four figures, no mark between thousands."""
+    return str(value) if isinstance(value, int) else shown(value)
 
 
 def shown(value: Any) -> str:

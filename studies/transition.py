@@ -74,13 +74,10 @@ def threshold_line(found: Sequence[Transition], label: str) -> Line:
 def panels(rows: Rows, lengths: Rows) -> list[Panel]:
     """Curves by C, thresholds against |O|, and the curves of each training length."""
     made = []
-    for count in sorted({row["concepts"] for row in rows}):
-        found = transitions([row for row in rows if row["concepts"] == count])
-        lines = [curve(one, f"{one.n_objects:,} objects") for one in found]
+    for count, some in by_concepts(rows).items():
+        lines = [curve(one, f"{one.n_objects:,} objects") for one in transitions(some)]
         made.append(panel(f"C = {count}", lines))
-    found = transitions(rows)
-    by_count = {c: [o for o in found if o.settings["concepts"] == c] for c in sorted({row["concepts"] for row in rows})}
-    lines = [threshold_line(some, f"C = {count}") for count, some in by_count.items()]
+    lines = [threshold_line(transitions(some), f"C = {count}") for count, some in by_concepts(rows).items()]
     made.append(Panel("Threshold", "objects", "coverage", lines, x_log=True, y_range=(0, 1)))
     if lengths:
         lines = [curve(one, f"{one.settings['steps']:,} steps") for one in transitions(lengths)]
@@ -111,13 +108,16 @@ def length_sentence(lengths: Rows) -> str:
     return "Change of the mean over seeds, over coverages: " + "; ".join(words) + "."
 
 
+def by_concepts(rows: Rows) -> dict[int, Rows]:
+    """Rows by number of concepts."""
+    return {count: [r for r in rows if r["concepts"] == count] for count in sorted({r["concepts"] for r in rows})}
+
+
 def trend(rows: Rows) -> str:
     """Thresholds of the smallest and the largest space of each number of concepts, in words, and the paper's."""
     words = []
-    for count in sorted({row["concepts"] for row in rows}):
-        found = [
-            one for one in transitions(rows) if one.settings["concepts"] == count and one.threshold.middle is not None
-        ]
+    for count, some in by_concepts(rows).items():
+        found = [one for one in transitions(some) if one.threshold.middle is not None]
         found.sort(key=lambda one: one.n_objects)
         places = [f"{ranged(o.threshold.middle, *o.threshold.interval)} at {o.n_objects:,} objects" for o in found]
         words.append(f"C = {count}: {', '.join(places) if places else 'no curve has a threshold'}")
@@ -146,8 +146,9 @@ def main() -> None:
     parts = [f"{missing('transition.yaml', rows)}. Recognition by the model's own queries among all objects."]
     parts.append(trend(rows))
     for figure, words in FIGURES.items():
-        found = transitions(rows, figure)
-        lines = [line_of(one, C=one.settings["concepts"], V=one.settings["values"]) for one in found]
+        lines = [
+            line_of(one, C=count) for count, some in by_concepts(rows).items() for one in transitions(some, figure)
+        ]
         parts += [f"## Thresholds, {words}", table(lines)]
     if lengths:
         found = transitions(lengths)

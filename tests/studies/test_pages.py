@@ -1,0 +1,81 @@
+"""What the pages of results/ are made of: intervals over models, tables, and the studies on planted tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import forms
+import head
+import numpy as np
+import pages
+import pytest
+import transition
+
+from bindscope.controlled.config import preset
+from bindscope.experiments.transition import transitions
+
+
+def rows(places: dict[int, float], noise: float = 0.01, **changes: object) -> list[dict[str, object]]:
+    rng = np.random.default_rng(1)
+    made = []
+    for values, place in places.items():
+        for coverage in (0.2, 0.35, 0.5, 0.65, 0.8):
+            for seed in range(3):
+                config = preset("tiny", values=values, coverage=coverage, seed=seed, **changes)
+                figure = 0.9 / (1 + np.exp(-30 * (coverage - place))) + noise * rng.normal()
+                made.append({**config.model_dump(), "closed": figure, "test": figure})
+    return made
+
+
+def test_the_interval_of_a_rank_correlation_holds_the_truth_and_the_control_holds_zero() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    value, low, high = pages.bootstrap(forms.spearman, x, x + 0.5 * rng.normal(size=200))
+    assert low < value < high
+    assert low > 0.7
+    _, low, high = pages.bootstrap(forms.spearman, x, rng.normal(size=200))
+    assert low < 0 < high
+
+
+def test_a_correlation_that_comes_from_a_setting_alone_is_gone_when_it_is_held() -> None:
+    rng = np.random.default_rng(0)
+    coverage = rng.uniform(size=400)
+    x, y = (coverage + 0.2 * rng.normal(size=400) for _ in range(2))
+    assert forms.spearman(x, y) > 0.5
+    assert abs(forms.partial(x, y, coverage)) < 0.12
+    assert forms.partial(x, x, coverage) == pytest.approx(1.0)
+
+
+def test_the_words_on_the_transition_name_each_threshold() -> None:
+    words = transition.trend(rows({8: 0.6, 16: 0.4}))  # type: ignore[arg-type]
+    assert "at 64 objects" in words
+    assert words.index("at 64 objects") < words.index("at 256 objects")
+    assert "0.60 (" in words
+
+
+def test_a_length_that_changes_nothing_is_told_by_a_small_change() -> None:
+    lengths = [*rows({16: 0.5}, 0.0, steps=500), *rows({16: 0.4}, 0.0, steps=1000), *rows({16: 0.4}, 0.0, steps=2000)]
+    words = transition.length_sentence(lengths)  # type: ignore[arg-type]
+    assert "1,000 to 2,000 steps: +0.00 to +0.00" in words
+    assert "500 to 1,000 steps: +0.0" in words
+    assert "+0.00 to +0.00" not in words.split("1,000 to 2,000")[0]
+
+
+def test_pairs_of_heads_are_found_by_space_coverage_and_seed() -> None:
+    plain, product = rows({16: 0.6}, 0.0), rows({16: 0.4}, 0.0, head="product")
+    pairs = head.paired(plain, product[:-1], "closed")  # type: ignore[arg-type]
+    assert len(pairs) == 14
+    assert all(theirs >= mine for _, mine, theirs in pairs)
+    one, other = transitions(plain)[0], transitions(product)[0]
+    assert head.shift(one.threshold, other.threshold).startswith("-0.2")
+    assert head.flops(product[0]) > head.flops(plain[0])
+
+
+def test_pages_hold_their_command_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["studies/some.py", "--runs", str(tmp_path)])
+    pages.write_page(tmp_path / "page.md", "Title", ["text", pages.table([{"a": 1.23456, "b": None}])], ["first"])
+    text = (tmp_path / "page.md").read_text()
+    assert text.startswith("# Title\n\nMade by `first`, `python studies/some.py --runs RUNS` at commit ")
+    assert "| 1.235 |  |" in text
+    pages.write_rows(tmp_path / "rows.csv", [{"a": 0.5, "b": 12000}])
+    assert (tmp_path / "rows.csv").read_text().splitlines() == ["a,b", "0.5,12000"]
