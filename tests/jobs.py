@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from bindscope.errors import InputError
@@ -24,3 +25,10 @@ def always_dies(directory: str) -> None:
 
 def raises_error(directory: str) -> None:
     raise InputError("this cannot be trained")
+
+
+def sleeps(directory: str, number: int) -> int:
+    """Leaves its process number behind and takes longer than any test."""
+    (Path(directory) / f"{number}.pid").write_text(str(os.getpid()))
+    time.sleep(600)
+    return number

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import jobs
 from bindscope.controlled.config import TrainConfig, preset
 from bindscope.errors import InputError, StoreError, UnknownNameError
 from bindscope.experiments.engines import run_jobs
@@ -119,6 +125,50 @@ def test_a_sweep_trains_what_is_missing_and_nothing_twice(tmp_path: Path, engine
 def test_a_killed_worker_loses_nothing(tmp_path: Path, engine: str) -> None:
     jobs = [(str(tmp_path), number) for number in range(5)]
     assert dict(run_jobs(dies_once, jobs, engine, workers=2)) == {n: n * 10 for n in range(5)}
+
+
+def pids(directory: Path, count: int) -> list[int]:
+    """Process numbers of the jobs that sleep, once so many have begun."""
+    for _ in range(600):
+        found = [text for file in directory.glob("*.pid") if (text := file.read_text())]
+        if len(found) == count:
+            return [int(text) for text in found]
+        time.sleep(0.1)
+    raise AssertionError(f"{count} jobs did not begin")
+
+
+def gone(process: int) -> bool:
+    """Whether a process ends within some seconds."""
+    for _ in range(100):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+PARENT = """
+import sys
+from bindscope.experiments.engines import run_jobs
+from jobs import sleeps
+
+if __name__ == "__main__":
+    list(run_jobs(sleeps, [(sys.argv[1], number) for number in range(2)], workers=2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent_and_do_not_make_ctrl_c_wait(tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    paths = os.pathsep.join([str(Path(jobs.__file__).parent), *sys.path])
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL) as parent:
+        workers = pids(tmp_path, 2)
+        parent.send_signal(how)
+        parent.wait(20)
+    assert all(gone(worker) for worker in workers)
 
 
 @pytest.mark.slow

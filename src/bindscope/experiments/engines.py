@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -44,13 +45,21 @@ def _local(task: Task, jobs: Sequence[Job], workers: int) -> Iterator[tuple[int,
     starts = dict.fromkeys(left, 0)
     while left:
         finished: set[int] = set()
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
-            try:
-                for number, value in _completed(pool, workers, task, jobs, left, starts):
-                    finished.add(number)
-                    yield number, value
-            except BrokenProcessPool:
-                pass
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
+        )
+        try:
+            for number, value in _completed(pool, workers, task, jobs, left, starts):
+                finished.add(number)
+                yield number, value
+        except BrokenProcessPool:
+            pass
+        except (KeyboardInterrupt, GeneratorExit):  # jobs are resumable: nobody waits for them
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown()
         left = [number for number in left if number not in finished]
         stuck = [number for number in left if starts[number] > ATTEMPTS]
         if stuck:
@@ -77,12 +86,21 @@ def _completed(
             yield running.pop(future), future.result()
 
 
-def _start() -> None:
-    """Workers leave Ctrl-C to the parent, and keep to one thread: set before a numerical library is imported."""
+def _start(parent: int) -> None:
+    """Workers leave Ctrl-C to the parent, end with it, and keep to one thread: set before a numerical library is there."""
     import signal
+    from threading import Thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A killed parent leaves no worker that goes on unseen."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _ray(task: Task, jobs: Sequence[Job], workers: int, threads: int) -> Iterator[tuple[int, Any]]:
