@@ -27,6 +27,7 @@ RESULTS = HERE.parent / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
 KEPT = ("concepts", "values", "coverage", "seed", "steps", "closed", "closed_low", "closed_high", "closed_n")
 KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
+LENGTHS = ("length", "length8000")
 Rows = Sequence[dict[str, Any]]
 
 
@@ -102,9 +103,11 @@ def length_sentence(lengths: Rows) -> str:
     found = sorted(transitions(lengths), key=lambda one: int(one.settings["steps"]))
     words = []
     for short, long in pairwise(found):
-        change = [mean_at(long, place) - mean_at(short, place) for place in np.unique(short.coverage)]
+        shared = np.intersect1d(short.coverage, long.coverage)
+        change = [mean_at(long, place) - mean_at(short, place) for place in shared]
         steps = f"{short.settings['steps']:,} to {long.settings['steps']:,} steps"
-        words.append(f"{steps}: {min(change):+.2f} to {max(change):+.2f}")
+        where = "" if len(shared) == len(np.unique(short.coverage)) else f" (coverage {', '.join(map(str, shared))})"
+        words.append(f"{steps}: {min(change):+.2f} to {max(change):+.2f}{where}")
     return "Change of the mean over seeds, over coverages: " + "; ".join(words) + "."
 
 
@@ -141,7 +144,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="Directory of the two sweeps.")
     runs = parser.parse_args().runs
     rows = read_table(runs / "transition")
-    lengths = read_table(runs / "length") if (runs / "length").is_dir() else []
+    lengths = [row for name in LENGTHS if (runs / name).is_dir() for row in read_table(runs / name)]
     write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *lengths]])
     parts = [f"{missing('transition.yaml', rows)}. Recognition by the model's own queries among all objects."]
     parts.append(trend(rows))
@@ -154,11 +157,11 @@ def main() -> None:
         found = transitions(lengths)
         parts += [
             "## Training length (C = 2, V = 16)",
-            missing("length.yaml", lengths) + ". " + length_sentence(lengths),
+            length_sentence(lengths),
             table([line_of(one, steps=one.settings["steps"]) for one in found]),
         ]
     parts += ["![transition](transition.svg)"]
-    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in ("transition", "length")]
+    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in ("transition", *LENGTHS)]
     write_page(RESULTS / "transition.md", "When binding begins to generalise: the coverage transition", parts, before)
     write(
         RESULTS / "transition.svg",
