@@ -1,7 +1,6 @@
 """Does the multiplicative form go with generalisation? Held-out fit of small learners over many trained models.
 
-    bindscope sweep studies/forms2.yaml --out RUNS/forms2
-    bindscope sweep studies/forms3.yaml --out RUNS/forms3
+    for name in forms2 forms3 transition transition3; do bindscope sweep studies/$name.yaml --out RUNS/$name; done
     python studies/forms.py --runs RUNS
 
 Fits the learners to every model (kept in its directory, so a killed run goes on) and writes results/forms.{csv,md,svg}:
@@ -25,6 +24,8 @@ from bindscope.experiments.model_forms import FORMS, form_figures
 from bindscope.experiments.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
+SWEEPS = ("forms2", "forms3", "transition", "transition3")
+MOST_VALUES = 12
 SETTINGS = ("concepts", "values", "coverage", "width", "layers", "steps", "seed")
 HELD = ("concepts", "values", "coverage", "width", "layers", "steps")
 SIDES = ("object cosine", "binding cosine", "binding share")
@@ -40,8 +41,10 @@ def collected(runs: Path) -> Rows:
     """One row a model: settings, recognition, figures of the forms."""
     rows = [
         {**row, "directory": str(runs / name / row["run"])}
-        for name in ("forms2", "forms3")
+        for name in SWEEPS
+        if (runs / name).is_dir()
         for row in read_table(runs / name)
+        if row["values"] <= MOST_VALUES
     ]
     for count, (number, figures) in enumerate(run_jobs(job, [(row["directory"],) for row in rows]), 1):
         rows[number] |= figures
@@ -127,7 +130,7 @@ def trade_off(rows: Rows) -> str:
 def main() -> None:
     """Make the page, the rows and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, required=True, help="Directory of the two sweeps.")
+    parser.add_argument("--runs", type=Path, required=True, help="Directory of the sweeps.")
     rows = collected(parser.parse_args().runs)
     for row in rows:
         row["beyond"] = beyond(row)
@@ -135,7 +138,7 @@ def main() -> None:
     kept = (*SETTINGS, "closed", "test", "test_concepts", "train", *names)
     write_rows(RESULTS / "forms.csv", [{name: row.get(name) for name in kept} for row in rows])
     parts = [
-        f"{len(rows)} models. `r2`: R^2 of a learner of that form on scenes of held-out objects, fitted on scenes of training "
+        f"{len(rows)} models of at most {MOST_VALUES} values. `r2`: R^2 of a learner of that form on scenes of held-out objects, fitted on scenes of training "
         "objects; `objects`: object recognition of its predictions by the model's own queries; `beyond`: R^2 that the product "
         "within each object adds to the additive form. Intervals: models drawn again.",
         "## Against recognition of held-out objects, all scenes",
@@ -148,7 +151,7 @@ def main() -> None:
         trade_off(rows),
         "![forms](forms.svg)",
     ]
-    before = [f"bindscope sweep studies/forms{count}.yaml --out RUNS/forms{count}" for count in (2, 3)]
+    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in SWEEPS]
     write_page(RESULTS / "forms.md", "The form of the binding function and generalisation", parts, before)
     write(RESULTS / "forms.svg", panels(rows), title="Form against generalisation, one point a model", columns=3)
 

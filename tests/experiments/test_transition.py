@@ -42,6 +42,16 @@ def test_models_without_a_closed_scene_are_left_out_and_few_coverages_have_no_th
     assert len(one.figure) == 12
 
 
+def test_models_that_do_not_know_their_training_objects_are_told() -> None:
+    table = rows({8: 0.5, 16: 0.5})
+    for row in table:
+        row["train"] = 0.4 if row["coverage"] < 0.8 or row["values"] == 16 else 0.95
+    one, other = transitions(table)
+    assert (one.learnt, one.train) == (True, pytest.approx(0.95))
+    assert (other.learnt, other.train) == (False, pytest.approx(0.4))
+    assert all(found.learnt for found in transitions(rows({8: 0.5})))  # not known is not held against them
+
+
 def test_curves_need_five_coverages() -> None:
     assert has_curves(rows({8: 0.5}))
     assert not has_curves(rows({8: 0.5}, (0.2, 0.8)))

@@ -202,6 +202,7 @@ def _print_thresholds(rows: list[dict[str, Any]]) -> None:
     for one in found:
         place = one.threshold
         interval = f"{place.interval.low:.2f} .. {place.interval.high:.2f}" if place.middle is not None else place.why
+        interval += "" if one.learnt else f"; training objects not learnt ({one.train:.2f})"
         figures = [number_text(place.middle), interval, number_text(place.low), number_text(place.high)]
         table.add_row(*(str(value) for value in one.settings.values()), *figures)
     print_table(table)

@@ -13,16 +13,28 @@ from bindscope.controlled.config import TECHNICAL, TrainConfig
 
 REPEATED = ("coverage", "seed", *TECHNICAL)  # what does not part the models into groups
 
+LEARNT = 0.9
+
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """One group of models: `settings` are those that differ between groups. figures `[n]` at coverages `[n]`."""
+    """One group of models: `settings` are those that differ between groups. figures `[n]` at coverages `[n]`.
+
+    train: mean recognition of training objects at the largest coverage (at small ones, many objects that nobody trained
+    stand among the candidates).
+    """
 
     settings: Mapping[str, Any]
     n_objects: int
     coverage: np.ndarray[Any, np.dtype[np.float64]]
     figure: np.ndarray[Any, np.dtype[np.float64]]
     threshold: Threshold
+    train: float | None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the models know their training objects where most train: else the curve says only that they do not."""
+        return self.train is None or self.train >= LEARNT
 
 
 def transitions(rows: Sequence[Mapping[str, Any]], figure: str = "closed", seed: int = 0) -> list[Transition]:
@@ -45,7 +57,10 @@ def _transition(group: Sequence[Mapping[str, Any]], varied: Sequence[str], figur
     values = np.array([row[figure] for row in there], dtype=np.float64)
     settings = {name: group[0][name] for name in varied}
     count = int(group[0]["values"] ** group[0]["concepts"])
-    return Transition(settings, count, coverage, values, coverage_threshold(coverage, values, seed))
+    most = max(row["coverage"] for row in group)
+    train = [row["train"] for row in group if row["coverage"] == most and row.get("train") is not None]
+    known = float(np.mean(train)) if train else None
+    return Transition(settings, count, coverage, values, coverage_threshold(coverage, values, seed), known)
 
 
 def has_curves(rows: Sequence[Mapping[str, Any]]) -> bool:
