@@ -138,9 +138,9 @@ def main() -> None:
     kept = (*SETTINGS, "closed", "test", "test_concepts", "train", *names)
     write_rows(RESULTS / "forms.csv", [{name: row.get(name) for name in kept} for row in rows])
     parts = [
-        f"{len(rows)} models of at most {MOST_VALUES} values. `r2`: R^2 of a learner of that form on scenes of held-out objects, fitted on scenes of training "
-        "objects; `objects`: object recognition of its predictions by the model's own queries; `beyond`: R^2 that the product "
-        "within each object adds to the additive form. Intervals: models drawn again.",
+        f"{len(rows)} models of at most {MOST_VALUES} values. `r2`: R^2 of a learner of that form on scenes of held-out objects, "
+        "fitted on scenes of training objects; `objects`: object recognition of its predictions by the model's own queries; "
+        "`beyond`: R^2 that the product within each object adds to the additive form. Intervals: models drawn again.",
         "## Against recognition of held-out objects, all scenes",
         table([correlation(rows, name, "test") for name in names]),
         "## Against recognition of held-out objects, closed scenes",
