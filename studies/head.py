@@ -10,6 +10,7 @@ Writes results/head.{csv,md,svg}. Models are paired by concept space, coverage a
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def shift(plain: Threshold, product: Threshold) -> str:
     return f"{change:+.2f} ({change - half:+.2f} to {change + half:+.2f}) of coverage"
 
 
+def more_coverage(plain: Rows) -> str:
+    """What the next coverage adds to the plain read-out, beside the difference that the product makes."""
+    means = {
+        c: float(np.mean([r["closed"] for r in plain if r["coverage"] == c and r["closed"] is not None]))
+        for c in sorted({row["coverage"] for row in plain})
+    }
+    steps = [f"{a:g} to {b:g}: {means[b] - means[a]:+.2f}" for a, b in pairwise(means)]
+    return "More coverage instead, plain read-out on closed scenes: " + "; ".join(steps) + "."
+
+
 def section(plain: Rows, product: Rows, one: Transition, other: Transition) -> list[str]:
     """One concept space: thresholds, the shift, and the differences at each coverage."""
     C, V = (plain[0][name] for name in SPACE)
@@ -88,6 +99,7 @@ def section(plain: Rows, product: Rows, one: Transition, other: Transition) -> l
         f"Shift of the threshold: {shift(one.threshold, other.threshold)}. Mean difference on closed scenes over all pairs: "
         f"{difference(paired(plain, product, 'closed'))}; on all held-out scenes: {difference(paired(plain, product, 'test'))}.",
         table(by_coverage(plain, product)),
+        more_coverage(plain),
     ]
 
 
