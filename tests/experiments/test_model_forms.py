@@ -14,7 +14,7 @@ from bindscope.experiments import model_forms
 from bindscope.experiments.model_forms import figures_of, form_figures
 from bindscope.experiments.training import train_run
 
-CONFIG = preset("tiny", concepts=2, values=9, coverage=0.7, test_scenes=400)
+CONFIG = preset("tiny", concepts=2, values=9, coverage=0.5, test_scenes=400)
 DIM, RANK = 24, 3
 FORMS = ("additive?slots=shared", "per-object?slots=shared", "mlp:64")
 
@@ -42,13 +42,13 @@ def planted(kind: str, rule: int = 1, mixing: int = 2) -> Any:
     return vectors
 
 
-def figures(kind: str, **other: Any) -> dict[str, Any]:
+def figures(kind: str, coverage: float = 0.5, **other: Any) -> dict[str, Any]:
     model = SimpleNamespace(scene=planted(kind), query=planted(kind, **other))
-    return figures_of(CONFIG, model, FORMS)
+    return figures_of(CONFIG.model_copy(update={"coverage": coverage}), model, FORMS)
 
 
 def test_a_product_is_fitted_by_the_form_and_not_by_addition() -> None:
-    found = figures("product")
+    found = figures("product", coverage=0.7)
     assert found["r2 per-object?slots=shared"] > 0.99
     assert found["r2 additive?slots=shared"] < 0.8
     assert found["objects per-object?slots=shared"] > 2 * found["objects additive?slots=shared"]
