@@ -164,7 +164,11 @@ def main() -> None:
             table([line_of(one, steps=one.settings["steps"]) for one in found]),
         ]
     parts += ["![transition](transition.svg)"]
-    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in (*SPACES, *LENGTHS)]
+    before = [
+        f"bindscope sweep studies/{name}.yaml --out RUNS/{name}"
+        for name in (*SPACES, *LENGTHS)
+        if (runs / name).is_dir()
+    ]
     write_page(RESULTS / "transition.md", "When binding begins to generalise: the coverage transition", parts, before)
     write(
         RESULTS / "transition.svg",
