@@ -20,7 +20,7 @@ from scipy import stats
 from svg import Line, Panel, write
 
 from bindscope.experiments.engines import run_jobs
-from bindscope.experiments.model_forms import FORMS, form_figures
+from bindscope.experiments.model_forms import FILE, FORMS, form_figures
 from bindscope.experiments.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -37,19 +37,19 @@ def job(directory: str) -> dict[str, float | None]:
     return form_figures(Path(directory))
 
 
-def collected(runs: Path) -> Rows:
-    """One row a model: settings, recognition, figures of the forms."""
+def collected(runs: Path, fitted: bool = False) -> Rows:
+    """One row a model: settings, recognition, figures of the forms; `fitted`: only models whose learners are done."""
     rows = [
         {**row, "directory": str(runs / name / row["run"])}
         for name in SWEEPS
         if (runs / name).is_dir()
         for row in read_table(runs / name)
-        if row["values"] <= MOST_VALUES
+        if row["values"] <= MOST_VALUES and (not fitted or (runs / name / row["run"] / FILE).is_file())
     ]
     for count, (number, figures) in enumerate(run_jobs(job, [(row["directory"],) for row in rows]), 1):
         rows[number] |= figures
         sys.stderr.write(f"\r{count} of {len(rows)} models ")
-    return [row for row in rows if row["test"] is not None]
+    return [row for row in rows if None not in (row["test"], row[f"r2 {FORMS[0]}"])]  # a single scene has no variance
 
 
 def spearman(x: Any, y: Any) -> float:
@@ -131,7 +131,9 @@ def main() -> None:
     """Make the page, the rows and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="Directory of the sweeps.")
-    rows = collected(parser.parse_args().runs)
+    parser.add_argument("--fitted", action="store_true", help="Only models whose learners are done.")
+    asked = parser.parse_args()
+    rows = collected(asked.runs, asked.fitted)
     for row in rows:
         row["beyond"] = beyond(row)
     names = [*(f"r2 {name}" for name in FORMS), "beyond", *(f"objects {name}" for name in FORMS), *SIDES]
