@@ -26,6 +26,8 @@ from bindscope.experiments.sweep import read_table
 RESULTS = Path(__file__).parents[1] / "results"
 SWEEPS = ("forms2", "forms3", "transition", "transition3")
 MOST_VALUES = 12
+FLOOR = -1.0
+CAPTION = "R^2 below -1 (a form that diverged on held-out objects) is drawn at -1."
 SETTINGS = ("concepts", "values", "coverage", "width", "layers", "steps", "seed")
 HELD = ("concepts", "values", "coverage", "width", "layers", "steps")
 SIDES = ("object cosine", "binding cosine", "binding share")
@@ -78,11 +80,16 @@ def correlation(rows: Rows, name: str, figure: str) -> dict[str, Any]:
 
 
 def scatter(rows: Rows, x: str, title: str, label: str) -> Panel:
-    """Recognition of held-out objects against one figure, one point a model, by number of concepts."""
+    """Recognition of held-out objects against one figure, one point a model, by number of concepts.
+
+    A form that diverged is drawn at FLOOR, as the plot says; the tables hold its R^2.
+    """
     lines = []
     for count in (2, 3):
         there = [row for row in rows if row["concepts"] == count and row.get(x) is not None]
-        lines.append(Line(f"C = {count}", [row[x] for row in there], [row["test"] for row in there], joined=False))
+        lines.append(
+            Line(f"C = {count}", [max(row[x], FLOOR) for row in there], [row["test"] for row in there], joined=False)
+        )
     return Panel(title, label, "held-out object recognition", lines, y_range=(0, 1))
 
 
@@ -155,7 +162,13 @@ def main() -> None:
     ]
     before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in SWEEPS]
     write_page(RESULTS / "forms.md", "The form of the binding function and generalisation", parts, before)
-    write(RESULTS / "forms.svg", panels(rows), title="Form against generalisation, one point a model", columns=3)
+    write(
+        RESULTS / "forms.svg",
+        panels(rows),
+        title="Form against generalisation, one point a model",
+        caption=CAPTION,
+        columns=3,
+    )
 
 
 if __name__ == "__main__":

@@ -24,11 +24,21 @@ class Outcome:
     def refusal(self) -> str:
         """The one line of a refusal; fails where there is more, less, or a traceback."""
         assert self.code == 2, f"exit code {self.code}\n{self.out}{self.err}"
+        assert len(self.error) < 700
+        return self.error
+
+    @property
+    def error(self) -> str:
+        """The one line of an error; fails where there is more, less, or a traceback."""
         assert "Traceback" not in self.err
         lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1, self.err
-        assert len(lines[0]) < 700
         return lines[0]
+
+    @property
+    def last(self) -> str:
+        """The last line of what was printed."""
+        return self.out.strip().splitlines()[-1]
 
 
 Command = Callable[..., Outcome]
@@ -56,3 +66,14 @@ def finished(process: subprocess.Popen[str]) -> Outcome:
     """Wait for its end."""
     out, err = process.communicate(timeout=300)
     return Outcome(process.returncode, out, err)
+
+
+def exit_code(words: list[str]) -> int:
+    """Exit code of `bindscope WORDS` in this process, where a test reads the output itself."""
+    from bindscope import cli
+
+    try:
+        cli.main(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

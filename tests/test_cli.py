@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,44 +14,14 @@ import pytest
 from bindscope import cli
 from bindscope.experiments.diagnose import DEFAULT
 from bindscope.results import read_results
+from commands import Command
 
-Run = Callable[..., "Outcome"]
-
-
-class Outcome:
-    """Exit code and what was printed."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def last(self) -> str:
-        return self.out.strip().splitlines()[-1]
-
-    @property
-    def error(self) -> str:
-        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err
-        return lines[0]
+Run = Command
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BINDSCOPE_CACHE", str(tmp_path / "cache"))
-
-    def call(*arguments: str) -> Outcome:
-        capsys.readouterr()
-        try:
-            cli.main(list(arguments))
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return Outcome(code, printed.out, printed.err)
-
-    return call
+def run(command: Command) -> Run:
+    return command
 
 
 def test_diagnose_writes_a_whole_run_and_ends_with_the_report(run: Run, tmp_path: Path) -> None:

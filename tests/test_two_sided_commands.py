@@ -9,29 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope import cli
 from bindscope.crossmodal.store import load_head
 from bindscope.results import read_results
+from commands import Command
 
 SHOP = "concepts: {color: [red, blue, white], garment: [shirt, jeans, coat]}\nscene: 'a {object} and a {object}'\n"
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BINDSCOPE_CACHE", str(tmp_path / "cache"))
+def run(command: Command, tmp_path: Path) -> Run:
     (tmp_path / "shop.yaml").write_text(SHOP)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            cli.main(list(arguments))
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        done = command(*arguments)
+        return done.code, done.out, done.err
 
     return call
 

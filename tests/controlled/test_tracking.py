@@ -15,6 +15,7 @@ from bindscope.controlled.store import read_log
 from bindscope.controlled.tracking import TRACKING_DIR
 from bindscope.controlled.train import train
 from bindscope.errors import MissingExtraError
+from commands import exit_code
 
 SIZE = {"values": 5, "width": 16, "heads": 2, "feed_forward": 32, "output": 16, "batch": 16, "coverage": 0.6}
 SIZE |= {"steps": 40, "evaluate_every": 10, "checkpoint_every": 20, "threads": 1}
@@ -131,17 +132,9 @@ def test_settings_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     words = ["train", "--values", "4", "--queries", "all", "--out", str(tmp_path / "run")]
     for name in ("steps", "evaluate_every", "checkpoint_every"):
         words += ["--set", f"{name}=2"]
-    assert main(words) == 0
+    assert exit_code(words) == 0
     assert '"queries": "all"' in (tmp_path / "run" / "train.json").read_text(encoding="utf-8")
     capsys.readouterr()
     for option, value, words_of in (("--queries", "some", "'train' or 'all'"), ("--report-to", "x", "'tensorboard'")):
-        assert main(["train", option, value, "--out", str(tmp_path / "no")]) == 2
+        assert exit_code(["train", option, value, "--out", str(tmp_path / "no")]) == 2
         assert words_of in capsys.readouterr().err
-
-
-def main(words: list[str]) -> int:
-    try:
-        cli.main(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from bindscope import cli
 from bindscope.cli.training import _models_table
 from bindscope.controlled.cost import step_flops
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.experiments.budget import GPUS, budget, notes, pages, render
 from bindscope.experiments.sweep import configs_of, make_spec, read_spec
+from commands import exit_code
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 SPEC = {
@@ -74,20 +74,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     monkeypatch.chdir(tmp_path)
     spec = tmp_path / "sweep.yaml"
     spec.write_text(json.dumps(SPEC), encoding="utf-8")
-    assert main(["sweep", "sweep.yaml", "--cost"]) == 0
+    assert exit_code(["sweep", "sweep.yaml", "--cost"]) == 0
     printed = capsys.readouterr()
     assert "A100 SXM" in printed.out
     assert "RAY_ADDRESS=HEAD:6379 bindscope sweep sweep.yaml --out DIR --engine ray" in printed.out
-    assert main(["sweep", "sweep.yaml", "--cost", "--json", "--utilisation", "0.5"]) == 0
+    assert exit_code(["sweep", "sweep.yaml", "--cost", "--json", "--utilisation", "0.5"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["models"], found["utilisation"]) == (8, 0.5)
     assert found["timed_step"]["flops_per_second"] > 0
-    assert main(["sweep", "sweep.yaml", "--cost", "--format", "markdown"]) == 0
+    assert exit_code(["sweep", "sweep.yaml", "--cost", "--format", "markdown"]) == 0
     assert capsys.readouterr().out.startswith("# What 8 models")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
-    assert main(["sweep", "sweep.yaml"]) == 2
+    assert exit_code(["sweep", "sweep.yaml"]) == 2
     assert "--out DIR" in capsys.readouterr().err
-    assert main(["sweep", "sweep.yaml", "--cost", "--format", "cvs"]) == 2
+    assert exit_code(["sweep", "sweep.yaml", "--cost", "--format", "cvs"]) == 2
     assert "did you mean csv" in capsys.readouterr().err
 
 
@@ -116,11 +116,3 @@ def test_the_paper_sized_sweep_spans_what_it_says() -> None:
     assert {c.concepts for c in configs} == {2, 3}
     made = budget(configs, measure=False)
     assert all(18e6 < group.parameters < 21e6 for group in made.groups)
-
-
-def main(words: list[str]) -> int:
-    try:
-        cli.main(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from bindscope.controlled.config import preset
-from bindscope.experiments.sweep import configs_of, make_spec
 from bindscope.experiments.transition import has_curves, transitions
 
 
@@ -55,9 +54,3 @@ def test_models_that_do_not_know_their_training_objects_are_told() -> None:
 def test_curves_need_five_coverages() -> None:
     assert has_curves(rows({8: 0.5}))
     assert not has_curves(rows({8: 0.5}, (0.2, 0.8)))
-
-
-def test_points_are_settings_that_go_together() -> None:
-    spec = make_spec({"points": [{"concepts": 2, "values": 8}, {"concepts": 3, "values": 4}], "grid": {"seed": [0, 1]}})
-    found = [(c.concepts, c.values, c.seed) for c in configs_of(spec)]
-    assert found == [(2, 8, 0), (2, 8, 1), (3, 4, 0), (3, 4, 1)]

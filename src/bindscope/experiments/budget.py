@@ -192,7 +192,7 @@ def notes(made: Budget, spec: str) -> list[str]:
         "FLOP: all matrix products of a step, forward and backward (and Muon's). Left out: embedding look-ups, norms, "
         "activations, the loss, AdamW, and evaluations.",
         f"GPU-hours: at {made.utilisation:.0%} of the dense peak on NVIDIA's data sheets (an assumption, --utilisation); what is "
-        "timed here, and what the commands run on, are processors.",
+        "timed here is a processor, and a run takes a GPU with device: auto.",
     ]
     if made.stops_early:
         found.append("An upper bound: runs may stop early by their validation objects.")

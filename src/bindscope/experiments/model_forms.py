@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bindscope.complexity import load_approximator
 from bindscope.concepts import IntArray
@@ -29,8 +28,6 @@ SCENES = 2000  # most training scenes that a learner sees
 FREE = 5  # fewest degrees of freedom that a cosine beyond the concepts needs
 PARTNERS = 24  # scenes of each object that its vector is the mean of
 FILE = "forms.json"
-
-Vectors = NDArray[np.floating]
 
 
 def form_figures(directory: Path, forms: Sequence[str] = FORMS, seed: int = 0) -> dict[str, float | None]:

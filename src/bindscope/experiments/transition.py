@@ -12,8 +12,7 @@ from bindscope.complexity.threshold import FEWEST, Threshold, coverage_threshold
 from bindscope.controlled.config import TECHNICAL, TrainConfig
 
 REPEATED = ("coverage", "seed", *TECHNICAL)  # what does not part the models into groups
-
-LEARNT = 0.9
+LEARNT = 0.9  # of the training objects, at the largest coverage
 
 
 @dataclass(frozen=True, eq=False)
