@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
-from bindscope.complexity.threshold import coverage_threshold
+from bindscope.complexity.threshold import RECOGNITION, coverage_threshold
 from bindscope.errors import InputError
 
 COVERAGES = np.repeat(np.arange(1, 10) / 10, 4)
@@ -83,3 +84,40 @@ def test_wrong_input_is_refused() -> None:
         coverage_threshold([0.1, 0.2], [1.0])
     with pytest.raises(InputError, match=r"coverage must lie in 0\.\.1"):
         coverage_threshold([0.1, 1.2], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 0.8), (0.3, 1.4), (-0.2, 1.3), (0.2, 0.7)])
+def test_the_bounded_fit_is_as_good_as_that_of_a_general_solver(low: float, high: float) -> None:
+    x = np.repeat([0.1, 0.3, 0.5, 0.7, 0.9], 2)
+    y = low + (high - low) / (1 + np.exp(-12 * (x - 0.5))) + np.random.default_rng(5).normal(size=10) * 0.05
+
+    def left(fit: np.ndarray) -> np.ndarray:
+        return np.asarray(y - fit[0] - (fit[1] - fit[0]) / (1 + np.exp(-fit[3] * (x - fit[2]))))
+
+    starts = [[0.1, 0.9, middle, slope] for middle in (0.3, 0.5, 0.7) for slope in (6.0, 15.0)]
+    box = ([0.0, 0.0, 0.0, 4.0], [1.0, 1.0, 1.0, 120.0])
+    best = min(least_squares(left, start, bounds=box).cost for start in starts)
+    found = coverage_threshold(x, y, draws=20, bounds=RECOGNITION)
+    ours = 0.5 * np.square(left(np.array([found.low, found.high, found.middle, found.slope]))).sum()
+    assert ours == pytest.approx(best, rel=0.03)  # middle and slope lie on a grid
+    assert 0 <= found.low <= found.high <= 1
+
+
+def test_a_curve_that_levels_off_slowly_has_a_threshold_within_the_bounds_of_a_share() -> None:
+    x = np.repeat([0.05, 0.1, 0.2, 0.35, 0.5, 0.65], 3)
+    y = np.repeat([0.0, 0.05, 0.38, 0.66, 0.8, 0.97], 3) + np.random.default_rng(0).normal(size=18) * 0.01
+    free, bounded = coverage_threshold(x, y), coverage_threshold(x, y, bounds=RECOGNITION)
+    assert free.why == "one-sided"
+    assert free.low is not None
+    assert free.low < -0.5
+    assert bounded.middle == pytest.approx(0.26, abs=0.04)
+    assert bounded.interval.low <= bounded.middle <= bounded.interval.high
+
+
+def test_bounds_change_nothing_where_the_curve_keeps_to_them() -> None:
+    noisy = logistic(0.5, 20.0) + np.random.default_rng(0).normal(size=36) * 0.01
+    free, bounded = coverage_threshold(COVERAGES, noisy), coverage_threshold(COVERAGES, noisy, bounds=RECOGNITION)
+    assert (free.middle, free.slope) == (bounded.middle, bounded.slope)
+    assert bounded.low == pytest.approx(free.low, abs=1e-9)
+    for values, why in ((logistic(0.95, 20.0), "one-sided"), (np.full(36, 0.3), "flat"), (noisy[::-1], "falls")):
+        assert coverage_threshold(COVERAGES, values, bounds=RECOGNITION).why == why

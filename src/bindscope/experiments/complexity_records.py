@@ -17,7 +17,7 @@ import numpy as np
 
 from bindscope.complexity.base import FITTED
 from bindscope.complexity.judging import CrossProbes, Judged, noise_floor
-from bindscope.complexity.threshold import Threshold, coverage_threshold
+from bindscope.complexity.threshold import RECOGNITION, Threshold, coverage_threshold
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
@@ -178,7 +178,8 @@ class _Frame:
     def threshold_records(self, learner: str, cells: Sequence[CellOutcome]) -> list[Record]:
         """The coverage at which recognition of objects on closed scenes rises, where it does."""
         good = [cell for cell in cells if self.split(cell.coverage, cell.split).identified]
-        found = coverage_threshold([c.coverage for c in good], [self.closed(c) for c in good], self.seed)
+        closed = [self.closed(cell) for cell in good]
+        found = coverage_threshold([cell.coverage for cell in good], closed, self.seed, bounds=RECOGNITION)
         words: dict[str, Any] = {"estimator": learner, "target": "closed", "split": "test", "seed": self.seed}
         return [_threshold_record(found, words), _sharpness_record(found, words)]
 

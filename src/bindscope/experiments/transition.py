@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.complexity.threshold import FEWEST, Threshold, coverage_threshold
+from bindscope.complexity.threshold import FEWEST, RECOGNITION, Threshold, coverage_threshold
 from bindscope.controlled.config import TECHNICAL, TrainConfig
 
 REPEATED = ("coverage", "seed", *TECHNICAL)  # what does not part the models into groups
@@ -59,7 +59,8 @@ def _transition(group: Sequence[Mapping[str, Any]], varied: Sequence[str], figur
     most = max(row["coverage"] for row in group)
     train = [row["train"] for row in group if row["coverage"] == most and row.get("train") is not None]
     known = float(np.mean(train)) if train else None
-    return Transition(settings, count, coverage, values, coverage_threshold(coverage, values, seed), known)
+    threshold = coverage_threshold(coverage, values, seed, bounds=RECOGNITION)
+    return Transition(settings, count, coverage, values, threshold, known)
 
 
 def has_curves(rows: Sequence[Mapping[str, Any]]) -> bool:
