@@ -9,6 +9,7 @@ import head
 import numpy as np
 import pages
 import pytest
+import queries
 import transition
 
 from bindscope.controlled.config import preset
@@ -79,3 +80,35 @@ def test_pages_hold_their_command_and_commit(tmp_path: Path, monkeypatch: pytest
     assert "| 1.235 |  |" in text
     pages.write_rows(tmp_path / "rows.csv", [{"a": 0.5, "b": 12000}])
     assert (tmp_path / "rows.csv").read_text().splitlines() == ["a,b", "0.5,12000"]
+
+
+def test_recognition_among_test_objects_is_that_of_sorted_scores(tmp_path: Path) -> None:
+    from bindscope.controlled.evaluate import encode_values, object_queries
+    from bindscope.controlled.sampling import scenes_of_pool, split_run
+    from bindscope.controlled.train import load_trained
+    from bindscope.experiments.training import train_run
+
+    train_run(preset("tiny", values=5, coverage=0.5, steps=150, threads=1), tmp_path / "run")
+    found = queries.among_test(tmp_path / "run")
+    config, model = load_trained(tmp_path / "run")
+    objects = split_run(config)
+    scenes = scenes_of_pool(objects, objects.test, 2, config.test_scenes, config.seed)
+    assert scenes is not None
+    asked = object_queries(model, config, scenes)
+    asked = asked[objects.test] / np.linalg.norm(asked[objects.test], axis=1, keepdims=True)
+    best = objects.test[np.argsort(-encode_values(model.scene, scenes.values) @ asked.T, axis=1)[:, :2]]
+    right = [set(row) == set(scene) for row, scene in zip(best, scenes.object_codes, strict=True)]
+    assert found["among_test"] == pytest.approx(np.mean(right))
+    assert 0 < found["among_test"] < 1
+    pairs = len(objects.test) * (len(objects.test) - 1) / 2
+    assert found["among_test_chance"] == pytest.approx(1 / pairs)
+
+
+def test_means_over_seeds_stand_with_their_range_and_missing_figures_are_left_out() -> None:
+    made = [
+        {"coverage": 0.5, "queries": "all", **dict.fromkeys(queries.FIGURES, figure), "closed": None}
+        for figure in (0.25, 0.75)
+    ]
+    (line,) = queries.means(made)
+    assert line["held-out objects"] == "0.500 (0.250 to 0.750)"
+    assert (line["models"], line["closed scenes"]) == (2, "")
