@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from bindscope.controlled.config import TrainConfig, preset
-from bindscope.controlled.store import read_log
+from bindscope.controlled.log import read_log
 from bindscope.controlled.train import train
 from bindscope.embeddings import default_cache
 from harness import RESULTS, Cell, write_result

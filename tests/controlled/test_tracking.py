@@ -11,7 +11,7 @@ import pytest
 
 from bindscope import cli
 from bindscope.controlled.config import TrainConfig, preset
-from bindscope.controlled.store import read_log
+from bindscope.controlled.log import read_log
 from bindscope.controlled.tracking import TRACKING_DIR
 from bindscope.controlled.train import train
 from bindscope.errors import MissingExtraError

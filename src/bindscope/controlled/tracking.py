@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bindscope.controlled import store
 from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.log import read_log
 from bindscope.errors import MissingExtraError
 
 TRACKING_DIR = "tensorboard"
@@ -47,7 +47,7 @@ def reporting(config: TrainConfig, directory: Path) -> Iterator[Report]:
         writer.flush()
 
     try:
-        for line in store.read_log(directory):
+        for line in read_log(directory):
             report(line)
         yield report
     finally:

@@ -17,6 +17,7 @@ from bindscope.concepts import ABSENT
 from bindscope.controlled import store
 from bindscope.controlled.config import CONFIG_FILE, TECHNICAL, TrainConfig, read_config
 from bindscope.controlled.evaluate import Outcome, Suite, judge_all, value_items
+from bindscope.controlled.log import append_log, read_log, trim_log
 from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.objective import contrastive, shown, values_shown
 from bindscope.controlled.optim import make_optimizers, set_rates
@@ -115,7 +116,7 @@ class Loop:
         if record is not None:
             self.step, self.best_step, self.best = record["step"], record["best_step"], record["best"]
             self.seconds = record["seconds"]
-        store.trim_log(self.directory, self.step)
+        trim_log(self.directory, self.step)
 
     def run(self, stop_after: int | None = None) -> Iterator[dict[str, Any]]:
         """Steps until the end, giving a line of metrics at each evaluation."""
@@ -176,7 +177,7 @@ class Loop:
         if self.judged(line) > self.best:
             self.best, self.best_step = self.judged(line), self.step
             store.write_tensors(self.directory / BEST_FILE, dict(self.model.state_dict()), {"step": self.step})
-        store.append_log(self.directory, line)
+        append_log(self.directory, line)
         return line
 
     def judged(self, line: dict[str, Any]) -> float:
@@ -206,7 +207,7 @@ class Loop:
         """The finished run with its figures on every table."""
         record = store.load_model(self.directory, self.model)
         outcomes = judge_all(self.model, self.config, self.suite)
-        log = store.read_log(self.directory)
+        log = read_log(self.directory)
         return Trained(self.config, self.directory, self.model, self.objects, outcomes, log, record["best_step"])
 
 

@@ -1,4 +1,4 @@
-"""A run directory as the report reads it: config.json, results.parquet, and explorer.json where there is one."""
+"""A run directory as the report reads it: config.json, results.parquet, and where they are explorer.json and metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bindscope.controlled.log import read_log
 from bindscope.errors import StoreError
 from bindscope.experiments.rundir import read_config
 from bindscope.results import Results, read_results
@@ -39,6 +40,7 @@ class Run:
     results: Results
     samples: bytes = b""  # a contact sheet (JPEG) of pictures that the run saw
     explorer: Mapping[str, Any] | None = None
+    learning: Sequence[Mapping[str, Any]] = ()  # one line an evaluation of a training run
 
     @property
     def model(self) -> str:
@@ -87,7 +89,8 @@ def read_run(directory: Path) -> Run:
             raise _damaged(directory, f"{name!r} must be {words}, got {config.get(name)!r:.60}")
     if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
         raise _damaged(directory, "'space' must list concepts, each with a name and values")
-    return Run(config, read_results(directory), _samples(directory, config), _explorer(directory))
+    samples, explorer = _samples(directory, config), _explorer(directory)
+    return Run(config, read_results(directory), samples, explorer, read_log(directory))
 
 
 def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:

@@ -65,6 +65,8 @@ METRICS = {
     "factor_norm": "Norm of the factors",
     "validation_r2": "R² on validation objects",
     "product_left": "Share that the product term leaves",
+    "best_step": "Step of the weights that were kept",
+    "loss": "Loss",
     "n_scenes": "Scenes",
     "n_objects": "Objects that the data can show",
     "cells_present": "Cells present",
@@ -136,6 +138,7 @@ VARIANTS = {
     "whitening": "whitened on {}",
     "orders": "{} orders",
     "objects_seen": "after {} objects",
+    "step": "after step {}",
     "wordings": "wordings {}",
     "ties": "ties count as {}",
     "part": "by the captions’ {} alone",
@@ -174,8 +177,8 @@ COUNTS = frozenset(
         "coded_dimensions",
         "first_block_objects",
         "orders",
+        "best_step",
     }
-    | {"objects_to_pay", "coded_dimensions", "first_block_objects", "orders"}
 )
 
 

@@ -20,6 +20,7 @@ from bindscope.report.sections import (
     recognition,
     removal,
     sensitivity,
+    training,
     variance,
 )
 from bindscope.results import ANALYSES
@@ -34,6 +35,7 @@ BUILDERS: dict[str, Callable[[Run], Section]] = {
     "codelength": codelength.build,
     "crossmodal": crossmodal.build,
     "alignment": alignment.build,
+    "training": training.build,
     "audit": audit.build,
 }
 

@@ -17,7 +17,6 @@ LEADS = {
     "codelength": "How many bits the vectors cost when the concepts are known, by rule.",
     "crossmodal": "The vectors of one modality, asked with the queries of the other.",
     "alignment": "Whether both sides use the same binding function, component by component.",
-    "training": "How the training of a controlled model went.",
 }
 
 
