@@ -11,6 +11,7 @@ import pytest
 
 from bindscope.errors import StoreError, UnknownNameError
 from bindscope.experiments.tables import FORMATS, paper, render, tables
+from bindscope.results import Results
 from report.synthetic import record, write_run
 
 
@@ -102,4 +103,13 @@ def test_a_run_of_no_model_on_no_data_is_refused(tmp_path: Path) -> None:
     del config["data"]
     (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(StoreError, match="is no run of one model on one data set; give a run directory of"):
+        tables(run)
+
+
+def test_a_training_run_is_refused_with_the_command_that_makes_the_figures(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    Results([record("training", "object_recognition", 0.5, 0.1, estimator="zero_shot")]).write(run)
+    with pytest.raises(
+        StoreError, match=r"is a training run.*bindscope diagnose .* --analyses geometry,editing,removal"
+    ):
         tables(run)

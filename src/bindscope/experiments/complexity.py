@@ -52,6 +52,7 @@ RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.
 TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
 SIDES = {"train": TRAIN, "test": TEST, "mixed": MIXED}
 WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
+CODING, SCENE_CODING = 40.0, 0.007  # seconds of the code lengths, and those of each scene
 Progress = Callable[[str], None]
 
 
@@ -304,6 +305,7 @@ def _announcement(
         f"{len(cells)} cells{done} ({len(settings.learners)} learners, {len(settings.coverages)} coverages, "
         f"{settings.splits} splits, {len(table):,} scenes); about {_duration(seconds)} on two cores"
         + (", several times that with --tune" if settings.tune else "")
+        + (f"; then code lengths, about {_duration(CODING + SCENE_CODING * len(table))}" if settings.codelength else "")
     )
 
 

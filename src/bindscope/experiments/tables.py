@@ -61,12 +61,18 @@ class Table:
 
 
 def tables(run: str | Path) -> list[Table]:
-    """Tables 1, 2 and 3 of a run directory. StoreError where it is none, or not of one model on one data set."""
+    """Tables 1, 2 and 3 of a run directory. StoreError where it is none, not of one model on one data
+    set, or a training run."""
     directory = Path(run)
     config, results = read_config(directory), read_results(directory)
     if not {"model", "data"} <= config.keys():
         raise StoreError(
             f"{directory} is no run of one model on one data set; give a run directory of `bindscope diagnose`"
+        )
+    if len(results.select(analysis="training")):
+        raise StoreError(
+            f"{directory} is a training run, without the figures of the tables; make them: bindscope diagnose {config['model']} "
+            f"--data '{config['data']}' --analyses {','.join(ANALYSIS.values())}"
         )
     made = []
     for number, build in ((1, _table1), (2, _table2), (3, _table3)):
