@@ -1,6 +1,6 @@
 """When does binding begin to generalise? Recognition of held-out objects over coverage, thresholds, training length.
 
-    for name in transition transition3 transition1000 length length8000; do
+    for name in transition transition3 transition64 length longer batch; do
         bindscope sweep studies/$name.yaml --out RUNS/$name
     done
     python studies/transition.py --runs RUNS
@@ -25,10 +25,12 @@ from bindscope.experiments.transition import Transition, transitions
 
 RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
-KEPT = ("concepts", "values", "coverage", "seed", "steps", "closed", "closed_low", "closed_high", "closed_n")
+KEPT = ("concepts", "values", "coverage", "seed", "steps", "batch", "closed", "closed_low", "closed_high", "closed_n")
 KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
-SPACES = ("transition", "transition3", "transition1000")
-LENGTHS = ("length", "length8000")
+SPACES = ("transition", "transition3", "transition64")
+LENGTHS = ("length", "longer")
+BATCH = "batch"
+STILL = 0.05  # of recognition: twice the steps change no more than this where the answer stands still
 Rows = Sequence[dict[str, Any]]
 
 
@@ -87,7 +89,8 @@ def panels(rows: Rows, lengths: Rows) -> list[Panel]:
     lines = [threshold_line(transitions(some), f"C = {count}") for count, some in by_concepts(rows).items()]
     made.append(Panel("Threshold", "objects", "coverage", lines, x_log=True, y_range=(0, 1)))
     if lengths:
-        lines = [curve(one, f"{one.settings['steps']:,} steps") for one in transitions(lengths)]
+        found = sorted(transitions(lengths), key=lambda one: int(one.settings["steps"]))
+        lines = [curve(one, f"{one.settings['steps']:,} steps") for one in found]
         made.append(panel("256 objects, by training length", lines))
     return made
 
@@ -99,16 +102,36 @@ def panel(title: str, lines: Sequence[Line]) -> Panel:
 
 
 def length_sentence(lengths: Rows) -> str:
-    """The training length from which on twice the steps change nothing beyond the intervals."""
+    """What more steps change, and from which length on twice the steps change nothing that matters."""
     found = sorted(transitions(lengths), key=lambda one: int(one.settings["steps"]))
-    words = []
+    words, moves = [], []
     for short, long in pairwise(found):
         shared = np.intersect1d(short.coverage, long.coverage)
         change = [mean_at(long, place) - mean_at(short, place) for place in shared]
         steps = f"{short.settings['steps']:,} to {long.settings['steps']:,} steps"
         where = "" if len(shared) == len(np.unique(short.coverage)) else f" (coverage {', '.join(map(str, shared))})"
         words.append(f"{steps}: {min(change):+.2f} to {max(change):+.2f}{where}")
-    return "Change of the mean over seeds, over coverages: " + "; ".join(words) + "."
+        moves.append(max(map(abs, change)))
+    still = next((i for i in range(len(moves)) if max(moves[i:]) <= STILL), None)
+    end = (
+        f"Up to {found[-1].settings['steps']:,} steps the answer does not stand still: it is one for a training length"
+        if still is None
+        else f"From {found[still].settings['steps']:,} steps on, twice the steps change no mean by more than {STILL}"
+    )
+    return f"Change of the mean over seeds, over coverages: {'; '.join(words)}. {end}."
+
+
+def batch_rows(rows: Rows, larger: Rows) -> list[dict[str, Any]]:
+    """Recognition on closed scenes with the batch of the recipe and a larger one, at equal steps."""
+    lines = []
+    places = sorted({row["coverage"] for row in larger})
+    for some in (rows, larger):
+        line: dict[str, Any] = {"batch": some[0]["batch"]}
+        for place in places:
+            values = [row["closed"] for row in some if row["coverage"] == place]
+            line[f"coverage {place:g}"] = ranged(float(np.mean(values)), min(values), max(values))
+        lines.append({**line, "models": sum(row["coverage"] in places for row in some)})
+    return lines
 
 
 def by_concepts(rows: Rows) -> dict[int, Rows]:
@@ -138,14 +161,22 @@ def mean_at(one: Transition, coverage: float) -> float:
     return float(one.figure[one.coverage == coverage].mean())
 
 
+def same_space(rows: Rows, others: Rows) -> Rows:
+    """Rows of the concept spaces, coverages and seeds of others."""
+    wanted = {tuple(row[name] for name in ("concepts", "values", "coverage", "seed")) for row in others}
+    return [r for r in rows if tuple(r[name] for name in ("concepts", "values", "coverage", "seed")) in wanted]
+
+
 def main() -> None:
     """Make the page, the rows and the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="Directory of the sweeps.")
     runs = parser.parse_args().runs
     rows = [row for name in SPACES if (runs / name).is_dir() for row in read_table(runs / name)]
-    lengths = [row for name in LENGTHS if (runs / name).is_dir() for row in read_table(runs / name)]
-    write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *lengths]])
+    more = [row for name in LENGTHS if (runs / name).is_dir() for row in read_table(runs / name)]
+    lengths = [*more, *same_space(rows, more)]
+    larger = read_table(runs / BATCH) if (runs / BATCH).is_dir() else []
+    write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *more, *larger]])
     parts = [
         f"{len(rows)} models. Recognition by the model's own queries among all objects. A space whose training objects are "
         "recognised in less than 0.9 at the largest coverage was not trained to the end, and has no threshold."
@@ -156,17 +187,24 @@ def main() -> None:
             line_of(one, C=count) for count, some in by_concepts(rows).items() for one in transitions(some, figure)
         ]
         parts += [f"## Thresholds, {words}", table(lines)]
-    if lengths:
-        found = transitions(lengths)
+    if more:
+        found = sorted(transitions(lengths), key=lambda one: int(one.settings["steps"]))
         parts += [
             "## Training length (C = 2, V = 16)",
             length_sentence(lengths),
             table([line_of(one, steps=one.settings["steps"]) for one in found]),
         ]
+    if larger:
+        parts += [
+            "## Batch (C = 2, V = 16)",
+            "Closed scenes: mean over seeds (their range), at equal steps. A larger batch reads more scenes, and does not "
+            "stand for more steps; larger spaces take it since they are not learnt otherwise.",
+            table(batch_rows(same_space(rows, larger), larger)),
+        ]
     parts += ["![transition](transition.svg)"]
     before = [
         f"bindscope sweep studies/{name}.yaml --out RUNS/{name}"
-        for name in (*SPACES, *LENGTHS)
+        for name in (*SPACES, *LENGTHS, BATCH)
         if (runs / name).is_dir()
     ]
     write_page(RESULTS / "transition.md", "When binding begins to generalise: the coverage transition", parts, before)

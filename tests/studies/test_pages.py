@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import forms
-import head
+import helps
 import numpy as np
 import pages
 import pytest
@@ -60,16 +60,47 @@ def test_a_length_that_changes_nothing_is_told_by_a_small_change() -> None:
     assert "1,000 to 2,000 steps: +0.00 to +0.00" in words
     assert "500 to 1,000 steps: +0.0" in words
     assert "+0.00 to +0.00" not in words.split("1,000 to 2,000")[0]
+    assert words.endswith("From 1,000 steps on, twice the steps change no mean by more than 0.05.")
+    assert "Up to 1,000 steps the answer does not stand still" in transition.length_sentence(lengths[:30])  # type: ignore[arg-type]
+
+
+def test_the_length_study_takes_the_models_of_the_same_split_and_seed() -> None:
+    plain, longer = rows({8: 0.5, 16: 0.5}), [row for row in rows({16: 0.4}, steps=4000) if row["seed"] == 1]
+    same = transition.same_space(plain, longer)  # type: ignore[arg-type]
+    assert len(same) == 5
+    assert {(row["values"], row["seed"]) for row in same} == {(16, 1)}
+
+
+def test_batches_stand_beside_each_other_at_the_shared_coverages() -> None:
+    plain, large = rows({16: 0.5}, 0.0), [r for r in rows({16: 0.7}, 0.0, batch=512) if r["coverage"] in (0.5, 0.65)]
+    small, big = transition.batch_rows(plain, large)  # type: ignore[arg-type]
+    assert (small["batch"], small["models"], big["batch"], big["models"]) == (128, 6, 512, 6)
+    assert small["coverage 0.5"] == "0.45 (0.45 to 0.45)"
+    assert big["coverage 0.5"] == "0.00 (0.00 to 0.00)"
+
+
+def test_a_change_is_told_at_each_coverage_and_a_setting_at_one() -> None:
+    plain, decayed = rows({16: 0.6}, 0.0), rows({16: 0.4}, 0.0, weight_decay=0.5)
+    change = helps.CHANGES[1]
+    assert change.of([*plain, *decayed]) == decayed
+    for row in (*plain, *decayed):
+        row["train"] = 1.0
+    words = "\n".join(helps.section(plain, decayed, change))  # type: ignore[arg-type]
+    assert "Weight decay 0.5; FLOPs over those of the recipe: 1.00" in words
+    assert "Shift of the threshold: -0.2" in words
+    line, other = helps.by_setting(plain, decayed, "weight_decay", 0.5)  # type: ignore[arg-type]
+    assert (line["weight decay"], other["weight decay"], line["models"]) == (0.1, 0.5, 3)
+    assert other["closed scenes"].startswith("0.86 ")
 
 
 def test_pairs_of_heads_are_found_by_space_coverage_and_seed() -> None:
     plain, product = rows({16: 0.6}, 0.0), rows({16: 0.4}, 0.0, head="product")
-    pairs = head.paired(plain, product[:-1], "closed")  # type: ignore[arg-type]
+    pairs = helps.paired(plain, product[:-1], "closed")  # type: ignore[arg-type]
     assert len(pairs) == 14
     assert all(theirs >= mine for _, mine, theirs in pairs)
     one, other = transitions(plain)[0], transitions(product)[0]
-    assert head.shift(one.threshold, other.threshold).startswith("-0.2")
-    assert head.flops(product[0]) > head.flops(plain[0])
+    assert helps.shift(one.threshold, other.threshold).startswith("-0.2")
+    assert helps.flops(product[0]) > helps.flops(plain[0])
 
 
 def test_pages_hold_their_command_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
