@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 from bindscope.complexity.base import Approximator
+from bindscope.encoders.module import from_module
 from bindscope.errors import InputError, UnknownNameError
 
 Factory = Callable[[str, bool], Approximator]
@@ -47,7 +46,9 @@ def load_approximator(name: str, tune: bool = False) -> Approximator:
     """
     word, rest = _split(name)
     if word == "module":
-        made = _from_module(rest, name)
+        made = from_module(rest, name, lambda factory: factory())
+        if not isinstance(made, Approximator):
+            raise InputError(f"{name} gave {type(made).__name__}; expected an Approximator")
     elif word in _OWN:
         made = _OWN[word][0](rest, tune)
     elif word in LOADERS:
@@ -79,22 +80,3 @@ def _split(name: str) -> tuple[str, str]:
     """
     end = min((i for i in (name.find(":"), name.find("?")) if i >= 0), default=len(name))
     return name[:end], name[end:].removeprefix(":")
-
-
-def _from_module(rest: str, name: str) -> Approximator:
-    place, colon, factory = rest.partition(":")
-    if not colon or not place or not factory:
-        raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        made = getattr(importlib.import_module(place), factory)()
-    except Exception as error:
-        raise InputError(
-            f"cannot make {name}: {type(error).__name__}: {error}; check the module and its factory"
-        ) from error
-    finally:
-        sys.path.remove(here)
-    if not isinstance(made, Approximator):
-        raise InputError(f"{name} gave {type(made).__name__}; expected an Approximator")
-    return made
