@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bindscope.controlled.config import TrainConfig
 
-TIMED_STEPS = 3
+if TYPE_CHECKING:
+    from bindscope.controlled.train import Loop
+
+TIMED_STEPS, TIMED_SECONDS = (3, 30), 1.0  # fewest and most steps that are timed, and about how long
 LONG = 2.0  # seconds: a step this long is timed once and needs no more warming up
 SHRUNK = 16  # a warm-up of a large model takes this part of the batch and of the queries
 NEWTON_SCHULZ = 5  # steps of Muon
@@ -112,7 +117,7 @@ def n_parameters(config: TrainConfig) -> int:
 
 
 def timed(config: TrainConfig) -> Cost:
-    """The cost with seconds from real steps after a warm-up; nothing is written.
+    """The cost with the median seconds of real steps after a warm-up; nothing is written.
 
     Where a step takes seconds, one is timed, after a warm-up on a part of the batch. Memory is that of training.
     """
@@ -126,18 +131,17 @@ def timed(config: TrainConfig) -> Cost:
         warm.one_step(warm.sampler.batch(0))
         del warm
     loop = Loop(config.model_copy(update={"test_scenes": 2}), Path())
-    wall, cpu = _clocks()
-    loop.one_step(loop.sampler.batch(0))
-    spent = _clocks()[0] - wall
-    steps = 1
-    if spent < LONG:
-        steps, (wall, cpu) = TIMED_STEPS, _clocks()
-        for step in range(1, TIMED_STEPS + 1):
-            loop.one_step(loop.sampler.batch(step))
-    end = _clocks()
-    threads = torch.get_num_threads()
-    return Cost(step_flops(config), (end[0] - wall) / steps, config.steps, (end[1] - cpu) / steps, threads)
+    spent = [_spent(loop, 0)]
+    if spent[0][0] < LONG:
+        fewest, most = TIMED_STEPS
+        count = min(max(int(TIMED_SECONDS / spent[0][0]), fewest), most)
+        spent = [_spent(loop, step) for step in range(1, count + 1)]
+    wall, cpu = (statistics.median(clock) for clock in zip(*spent, strict=True))
+    return Cost(step_flops(config), wall, config.steps, cpu, torch.get_num_threads())
 
 
-def _clocks() -> tuple[float, float]:
-    return time.perf_counter(), time.process_time()
+def _spent(loop: Loop, step: int) -> tuple[float, float]:
+    """Seconds of one step by the clock and of all threads' processor time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    loop.one_step(loop.sampler.batch(step))
+    return time.perf_counter() - wall, time.process_time() - cpu
