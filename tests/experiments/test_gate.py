@@ -69,3 +69,14 @@ def test_unknown_names_get_the_nearest() -> None:
 def test_a_missing_figure_is_refused() -> None:
     with pytest.raises(InputError, match="not available"):
         judge(RESULTS, "p_value<0.8")
+
+
+def test_a_slip_of_the_pen_is_refused_before_the_run() -> None:
+    known = ("object_recognition", "r2")
+    with pytest.raises(UnknownNameError, match="did you mean object_recognition"):
+        parse_conditions("r2<0.5,objct_recognition<0.8", known)
+    assert [one.metric for one in parse_conditions("r2<0.5,object_recognition<0.8,own_metric<1", known)] == [
+        "r2",
+        "object_recognition",
+        "own_metric",
+    ]

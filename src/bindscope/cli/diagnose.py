@@ -50,9 +50,10 @@ def diagnose(
 ) -> None:
     """Diagnose MODEL on DATA: verdict, tables, one HTML page, one exit code."""
     from bindscope.experiments import gate
+    from bindscope.report.words import METRICS
 
     if fail_if is not None:
-        gate.parse_conditions(fail_if)  # before hours of work
+        gate.parse_conditions(fail_if, METRICS)  # before hours of work
     names = [word.strip() for word in analyses.split(",") if word.strip()] if analyses is not None else None
     run, page = _diagnosed(
         model, data, names, out, seed, device, batch_size, sample, prompt, resume, cache, not as_json

@@ -43,9 +43,10 @@ def gate(
     """Does a model confuse "red shirt, blue jeans" with "blue shirt, red jeans"? Your words, one exit code."""
     from bindscope.experiments import gate as gates
     from bindscope.experiments.vocabulary import gate_vocabulary, with_models
+    from bindscope.report.words import METRICS
 
     if fail_if is not None:
-        gates.parse_conditions(fail_if)
+        gates.parse_conditions(fail_if, METRICS)
     with progress_lines(not as_json) as say:
         ranking = gate_vocabulary(
             models,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.experiments.verdict import judged_by
 from bindscope.results import Record, Results
 
+ALIKE = 0.8  # of two words that are meant to be one
 _OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 _CONDITION = re.compile(
     r"\s*(?P<metric>[a-z_0-9@]+)(?:\[(?P<target>[^\]]+)\])?(?:\.(?P<field>value|ci_low|ci_high))?"
@@ -53,12 +56,19 @@ class GateOutcome:
         return f"gate {word}: {self.condition.text} ({self.record.metric} is {number:.4f}; {where})"
 
 
-def parse_conditions(expression: str) -> list[Condition]:
-    """Conditions joined by `,` or ` or `: the gate fails if any holds. InputError on anything else."""
+def parse_conditions(expression: str, known: Iterable[str] = ()) -> list[Condition]:
+    """Conditions joined by `,` or ` or `: the gate fails if any holds. InputError on anything else.
+
+    known: metrics; one that is not among them and looks like one of them is refused as a slip of the pen.
+    """
     parts = [part for part in re.split(r",|\bor\b", expression) if part.strip()]
     if not parts:
         raise InputError('--fail-if is empty; expected e.g. "object_recognition<0.8"')
-    return [_parse(part) for part in parts]
+    conditions, words = [_parse(part) for part in parts], list(known)
+    for one in conditions:
+        if one.metric not in words and difflib.get_close_matches(one.metric, words, cutoff=ALIKE):
+            raise UnknownNameError("metric in --fail-if", one.metric, words)
+    return conditions
 
 
 def _parse(text: str) -> Condition:
