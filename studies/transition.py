@@ -151,7 +151,7 @@ def trend(rows: Rows) -> str:
         "Thresholds on closed scenes. "
         + ". ".join(words)
         + ". The paper (Sec. 6 of arXiv 2605.31503): between 30 % and 40 % at "
-        "125,000 objects, about 30 % from 2,500 objects on. Spaces of that size are out of reach of two cores; "
+        "125,000 objects, about 30 % from 2,500 objects on. 125,000 objects are out of reach of two cores; "
         "`studies/paper500.yaml` is the sweep for a cluster and `results/cost_paper500.md` its cost."
     )
 
