@@ -54,14 +54,14 @@ def test_the_words_on_the_transition_name_each_threshold() -> None:
     assert "0.60 (" in words
 
 
-def test_a_length_that_changes_nothing_is_told_by_a_small_change() -> None:
+def test_a_length_that_changes_nothing_is_told_at_each_coverage() -> None:
     lengths = [*rows({16: 0.5}, 0.0, steps=500), *rows({16: 0.4}, 0.0, steps=1000), *rows({16: 0.4}, 0.0, steps=2000)]
     words = transition.length_sentence(lengths)  # type: ignore[arg-type]
-    assert "1,000 to 2,000 steps: +0.00 to +0.00" in words
-    assert "500 to 1,000 steps: +0.0" in words
-    assert "+0.00 to +0.00" not in words.split("1,000 to 2,000")[0]
-    assert words.endswith("From 1,000 steps on, twice the steps change no mean by more than 0.05.")
-    assert "Up to 1,000 steps the answer does not stand still" in transition.length_sentence(lengths[:30])  # type: ignore[arg-type]
+    assert "coverage 0.2: from 500 on (seen to 2,000); coverage 0.35: from 1,000 on" in words
+    assert "coverage 0.5: not yet at 1,000" in transition.length_sentence(lengths[:30])  # type: ignore[arg-type]
+    first, _, last = transition.length_rows([*lengths[:33], *lengths[-1:]])  # type: ignore[arg-type]
+    assert (first["steps"], first["coverage 0.5"]) == (500, "0.45 (0.45 to 0.45)")
+    assert (last["coverage 0.35"], last["coverage 0.8"]) == ("", "0.90 (0.90 to 0.90)")
 
 
 def test_the_length_study_takes_the_models_of_the_same_split_and_seed() -> None:
