@@ -121,7 +121,7 @@ def section(plain: Rows, changed: Rows, change: Change) -> list[str]:
     one, other = transitions(plain)[0], transitions(changed)[0]
     return [
         f"## {change.words[:1].upper()}{change.words[1:]}; FLOPs over those of the recipe: {compute:.2f}",
-        table([line_of(one, models=PLAIN), line_of(other, models=change.words)]),
+        table([line_of(one, setting=PLAIN), line_of(other, setting=change.words)]),
         f"Shift of the threshold: {shift(one.threshold, other.threshold)}. Mean difference on closed scenes over all pairs: "
         f"{difference(paired(plain, changed, 'closed'))}; on all held-out scenes: {difference(paired(plain, changed, 'test'))}.",
         table(by_coverage(plain, changed)),

@@ -1,6 +1,6 @@
 """When does binding begin to generalise? Recognition of held-out objects over coverage, thresholds, training length.
 
-    for name in transition transition3 transition64 larger length longer batch; do
+    for name in transition transition_low transition3 transition64 larger length longer batch; do
         bindscope sweep studies/$name.yaml --out RUNS/$name
     done
     python studies/transition.py --runs RUNS
@@ -20,14 +20,14 @@ import numpy as np
 from pages import ranged, table, write_page, write_rows
 from svg import Line, Panel, Reference, write
 
-from bindscope.experiments.sweep import read_table
+from bindscope.experiments.sweep import TABLE, read_table
 from bindscope.experiments.transition import Transition, transitions
 
 RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
 KEPT = ("concepts", "values", "coverage", "seed", "steps", "batch", "closed", "closed_low", "closed_high", "closed_n")
 KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
-SPACES = ("transition", "transition3", "transition64", "larger")
+SPACES = ("transition", "transition_low", "transition3", "transition64", "larger")
 LENGTHS = ("length", "longer")
 BATCH = "batch"
 STILL = 0.05  # of recognition: twice the steps change no more than this where the answer stands still
@@ -185,10 +185,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, required=True, help="Directory of the sweeps.")
     runs = parser.parse_args().runs
-    rows = [row for name in SPACES if (runs / name).is_dir() for row in read_table(runs / name)]
-    more = [row for name in LENGTHS if (runs / name).is_dir() for row in read_table(runs / name)]
+    made = [name for name in (*SPACES, *LENGTHS, BATCH) if (runs / name / f"{TABLE}.parquet").is_file()]
+    rows = [row for name in SPACES if name in made for row in read_table(runs / name)]
+    more = [row for name in LENGTHS if name in made for row in read_table(runs / name)]
     lengths = [*more, *same_space(rows, more)]
-    larger = read_table(runs / BATCH) if (runs / BATCH).is_dir() else []
+    larger = read_table(runs / BATCH) if BATCH in made else []
     write_rows(RESULTS / "transition.csv", [{name: row[name] for name in KEPT} for row in [*rows, *more, *larger]])
     parts = [
         f"{len(rows)} models. Recognition by the model's own queries among all objects. A space whose training objects are "
@@ -216,11 +217,7 @@ def main() -> None:
             table(batch_rows(same_space(rows, larger), larger)),
         ]
     parts += ["![transition](transition.svg)"]
-    before = [
-        f"bindscope sweep studies/{name}.yaml --out RUNS/{name}"
-        for name in (*SPACES, *LENGTHS, BATCH)
-        if (runs / name).is_dir()
-    ]
+    before = [f"bindscope sweep studies/{name}.yaml --out RUNS/{name}" for name in made]
     write_page(RESULTS / "transition.md", "When binding begins to generalise: the coverage transition", parts, before)
     write(
         RESULTS / "transition.svg",

@@ -88,6 +88,8 @@ def test_a_change_is_told_at_each_coverage_and_a_setting_at_one() -> None:
     words = "\n".join(helps.section(plain, decayed, change))  # type: ignore[arg-type]
     assert "Weight decay 0.5; FLOPs over those of the recipe: 1.00" in words
     assert "Shift of the threshold: -0.2" in words
+    assert "| the recipe | 256 | 15 | 0.60 (" in words
+    assert "| weight decay 0.5 | 256 | 15 | 0.40 (" in words
     line, other = helps.by_setting(plain, decayed, "weight_decay", 0.5)  # type: ignore[arg-type]
     assert (line["weight decay"], other["weight decay"], line["models"]) == (0.1, 0.5, 3)
     assert other["closed scenes"].startswith("0.86 ")
