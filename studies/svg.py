@@ -114,15 +114,18 @@ def plot(
     caption: str = "",
     columns: int = 2,
     size: tuple[int, int] = (420, 300),
+    own_legends: bool = False,
 ) -> str:
     """Panels side by side, `columns` in a row, each of `size` pixels; the legend of all of them under the title.
+
+    own_legends: each panel has a legend, colours and marks of its own, for panels that share no series.
 
     >>> plot([Panel("", "x", "y", [Line("a", [0, 1], [0, 1])])]).startswith("<svg xmlns=")
     True
     """
     if not panels:
         raise ValueError("a plot needs at least one panel")
-    styles = _styles(panels)
+    styles = [_styles([panel]) for panel in panels] if own_legends else [_styles(panels)] * len(panels)
     columns = min(columns, len(panels))
     width = columns * size[0] + 2 * GAP
     head: list[str] = []
@@ -131,12 +134,18 @@ def plot(
         top += 16
         head.append(_text(GAP + 4, top, text, 17, INK, weight=600))
         top += 6
-    legend, top = _legend(panels, styles, width, top + 4)
-    body = [
-        _panel(panel, styles, GAP + (i % columns) * size[0], top + (i // columns) * size[1], size, i)
-        for i, panel in enumerate(panels)
-    ]
-    top += math.ceil(len(panels) / columns) * size[1] + 4
+    legend, room, top = list[str](), 0.0, top + 4
+    if own_legends:
+        room = max(_legend([one], own, LEFT - 6, size[0], 0)[1] for one, own in zip(panels, styles, strict=True))
+    else:
+        legend, top = _legend(panels, styles[0], GAP, width - GAP, top)
+    high = size[1] + room
+    places = [(GAP + (i % columns) * size[0], top + (i // columns) * high) for i in range(len(panels))]
+    body = []
+    for number, (panel, own, (left, up)) in enumerate(zip(panels, styles, places, strict=True)):
+        legend += _legend([panel], own, left + LEFT - 6, left + size[0], up + TOP - 12)[0] if own_legends else []
+        body.append(_panel(panel, own, left, up, size, room, number))
+    top += math.ceil(len(panels) / columns) * high + 4
     foot: list[str] = []
     for text in _wrapped(caption, width - 2 * GAP, 12):
         top += 15
@@ -175,16 +184,18 @@ def _styles(panels: Sequence[Panel]) -> dict[str, _Style]:
     return found
 
 
-def _legend(panels: Sequence[Panel], styles: dict[str, _Style], width: float, top: float) -> tuple[list[str], float]:
-    """Samples with labels in rows that fit the width, and where the panels begin. One series alone needs none."""
+def _legend(
+    panels: Sequence[Panel], styles: dict[str, _Style], start: float, stop: float, top: float
+) -> tuple[list[str], float]:
+    """Samples with labels in rows from start to stop, and where they end. One series alone needs none."""
     first = {line.label: line for panel in reversed(panels) for line in reversed(panel.lines)}
     if len(first) < 2:
         return [], top
-    parts, left, top = [], GAP + 4.0, top + 12
+    parts, left, top = [], start + 4.0, top + 12
     for label, style in styles.items():
         line, room = first[label], 40 + len(label) * 12.5 * LETTER + 14
-        if left + room > width - GAP and left > GAP + 4:
-            left, top = GAP + 4.0, top + 20
+        if left + room > stop and left > start + 4:
+            left, top = start + 4.0, top + 20
         if line.joined:
             parts.append(_path([(left, top), (left + 26, top)], style.colour, line.dashed))
         if line.marks or not line.joined:
@@ -194,10 +205,18 @@ def _legend(panels: Sequence[Panel], styles: dict[str, _Style], width: float, to
     return parts, top + 12
 
 
-def _panel(panel: Panel, styles: dict[str, _Style], left: float, top: float, size: tuple[int, int], number: int) -> str:
-    """Axes, references, bands, lines and marks of one panel, clipped to its axes."""
+def _panel(
+    panel: Panel,
+    styles: dict[str, _Style],
+    left: float,
+    top: float,
+    size: tuple[int, int],
+    room: float,
+    number: int,
+) -> str:
+    """Axes, references, bands, lines and marks of one panel, clipped to its axes, which begin `room` below the title."""
     x0, x1 = left + LEFT, left + size[0] - RIGHT
-    y0, y1 = top + size[1] - BOTTOM, top + TOP
+    y0, y1 = top + size[1] + room - BOTTOM, top + TOP + room
     x = Axis(*_range(panel, "x"), x0, x1, panel.x_log)
     y = Axis(*_range(panel, "y"), y0, y1, panel.y_log)
     bands = [_band(line, styles[line.label], x, y) for line in panel.lines]

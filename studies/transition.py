@@ -82,8 +82,9 @@ def panels(rows: Rows, lengths: Rows) -> list[Panel]:
     made = []
     for count, some in by_concepts(rows).items():
         lines = [
-            curve(one, f"{one.n_objects:,} objects" + ("" if one.learnt else " (training objects not learnt)"))
+            curve(one, f"{one.n_objects:,} objects" + ("" if one.learnt else " (not learnt)"))
             for one in transitions(some)
+            if len(np.unique(one.coverage)) > 1
         ]
         made.append(panel(f"C = {count}", lines))
     lines = [threshold_line(transitions(some), f"C = {count}") for count, some in by_concepts(rows).items()]
@@ -224,6 +225,7 @@ def main() -> None:
         panels(rows, lengths),
         title="Held-out objects on closed scenes over coverage",
         caption="Lines: mean over seeds, bands: their range; thresholds with 95 % intervals.",
+        own_legends=True,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
@@ -99,3 +100,14 @@ def test_same_numbers_same_bytes(tmp_path: Path) -> None:
     write(tmp_path / "deep" / "one.svg", made, title="t")
     write(tmp_path / "two.svg", made, title="t")
     assert (tmp_path / "deep" / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_panels_with_own_legends_share_no_colours_and_push_their_axes_down() -> None:
+    panels = [Panel(name, "x", "y", [Line(f"{name}{i}", [0, 1], [0, i]) for i in range(2)]) for name in "ab"]
+    together, apart = plot(panels), plot(panels, own_legends=True)
+    assert [together.count(colour) > 0 for colour in PALETTE[:4]] == [True] * 4
+    assert [apart.count(colour) > 0 for colour in PALETTE[:4]] == [True, True, False, False]
+    assert all(apart.count(f">{name}{i}<") == 1 for name in "ab" for i in range(2))
+    legend = [float(y) for y in re.findall(r'y="([0-9.]+)"[^>]*>a[01]<', apart)]
+    (clip,) = re.findall(r'id="axes0"><rect x="[0-9.]+" y="([0-9.]+)"', apart)
+    assert max(legend) < float(clip)
