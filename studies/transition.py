@@ -1,6 +1,6 @@
 """When does binding begin to generalise? Recognition of held-out objects over coverage, thresholds, training length.
 
-    for name in transition transition_low transition3 transition64 larger length longer batch; do
+    for name in transition transition_low transition3 transition64 length longer batch; do
         bindscope sweep studies/$name.yaml --out RUNS/$name
     done
     python studies/transition.py --runs RUNS
@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
 KEPT = ("concepts", "values", "coverage", "seed", "steps", "batch", "closed", "closed_low", "closed_high", "closed_n")
 KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
-SPACES = ("transition", "transition_low", "transition3", "transition64", "larger")
+SPACES = ("transition", "transition_low", "transition3", "transition64")
 LENGTHS = ("length", "longer")
 BATCH = "batch"
 STILL = 0.05  # of recognition: twice the steps change no more than this where the answer stands still
