@@ -120,6 +120,8 @@ def length_sentence(lengths: Rows) -> str:
     words = []
     for place in sorted({row["coverage"] for row in lengths}):
         there = [one for one in found if place in one.coverage]
+        if len(there) < 2:
+            continue
         moves = [abs(mean_at(long, place) - mean_at(short, place)) for short, long in pairwise(there)]
         still = next((i for i in range(len(moves)) if max(moves[i:]) <= STILL), None)
         last = f"{there[-1].settings['steps']:,}"
