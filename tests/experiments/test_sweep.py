@@ -149,11 +149,12 @@ def gone(process: int) -> bool:
 
 
 PARENT = """
-import sys
+import signal, sys
 from bindscope.experiments.engines import run_jobs
 from jobs import sleeps
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background hands on an ignored one
     list(run_jobs(sleeps, [(sys.argv[1], number) for number in range(2)], workers=2))
 """
 
@@ -165,9 +166,12 @@ def test_workers_end_with_their_parent_and_do_not_make_ctrl_c_wait(tmp_path: Pat
     paths = os.pathsep.join([str(Path(jobs.__file__).parent), *sys.path])
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path)]
     with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.DEVNULL) as parent:
-        workers = pids(tmp_path, 2)
-        parent.send_signal(how)
-        parent.wait(20)
+        try:
+            workers = pids(tmp_path, 2)
+            parent.send_signal(how)
+            parent.wait(20)
+        finally:
+            parent.kill()
     assert all(gone(worker) for worker in workers)
 
 
