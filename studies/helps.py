@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pages import bootstrap, ranged, table, write_page, write_rows
+from pages import bootstrap, over_seeds, ranged, table, write_page, write_rows
 from svg import Panel, Reference, write
 from transition import curve, line_of
 
@@ -29,19 +29,8 @@ from bindscope.experiments.transition import transitions
 RESULTS = Path(__file__).parents[1] / "results"
 SPACE = ("concepts", "values")
 KEYS = (*SPACE, "coverage", "seed")
-KEPT = (
-    *KEYS,
-    "head",
-    "weight_decay",
-    "steps",
-    "closed",
-    "closed_low",
-    "closed_high",
-    "test",
-    "test_concepts",
-    "train",
-    "run",
-)
+KEPT = (*KEYS, "head", "weight_decay", "steps", "closed", "closed_low", "closed_high")
+KEPT = (*KEPT, "test", "test_concepts", "train", "run")
 Rows = list[dict[str, Any]]
 
 
@@ -136,7 +125,7 @@ def by_setting(plain: Rows, rows: Rows, setting: str, coverage: float) -> Rows:
         some = [row for row in here if row[setting] == value]
         line: dict[str, Any] = {setting.replace("_", " "): value, "models": len(some)}
         for figure, words in (("closed", "closed scenes"), ("test", "held-out objects"), ("train", "training objects")):
-            line[words] = ranged(*(f([row[figure] for row in some]) for f in (np.mean, min, max)))
+            line[words] = over_seeds(row[figure] for row in some)
         lines.append(line)
     return lines
 

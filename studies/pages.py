@@ -70,9 +70,15 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def ranged(value: float | None, low: float, high: float) -> str:
+def ranged(value: float | None, low: float, high: float, digits: int = 2) -> str:
     """A figure with its interval."""
-    return "" if value is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+    return "" if value is None else f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def over_seeds(values: Iterable[float | None], digits: int = 2) -> str:
+    """The mean of the figures that are there, with their range; nothing where none is."""
+    there = [value for value in values if value is not None]
+    return ranged(float(np.mean(there)), min(there), max(there), digits) if there else ""
 
 
 def bootstrap(

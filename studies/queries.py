@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pages import table, write_page, write_rows
+from pages import over_seeds, table, write_page, write_rows
 
 from bindscope.controlled.evaluate import encode_values, object_queries
 from bindscope.controlled.sampling import scenes_of_pool, split_run
@@ -56,10 +56,7 @@ def means(rows: Rows) -> Rows:
     for coverage, queries in sorted({(row["coverage"], row["queries"]) for row in rows}, reverse=True):
         some = [row for row in rows if (row["coverage"], row["queries"]) == (coverage, queries)]
         line: dict[str, Any] = {"coverage": coverage, "queries": queries, "models": len(some)}
-        for name, words in FIGURES.items():
-            values = [row[name] for row in some if row[name] is not None]
-            line[words] = f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if values else ""
-        lines.append(line)
+        lines.append({**line, **{words: over_seeds((r.get(n) for r in some), 3) for n, words in FIGURES.items()}})
     return lines
 
 

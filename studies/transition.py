@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pages import ranged, table, write_page, write_rows
+from pages import over_seeds, ranged, table, write_page, write_rows
 from svg import Line, Panel, Reference, write
 
 from bindscope.experiments.sweep import TABLE, read_table
@@ -108,8 +108,7 @@ def length_rows(lengths: Rows) -> list[dict[str, Any]]:
     for one in by_steps(lengths):
         line: dict[str, Any] = {"steps": one.settings["steps"]}
         for place in places:
-            values = one.figure[one.coverage == place]
-            line[f"coverage {place:g}"] = ranged(mean_at(one, place), min(values), max(values)) if len(values) else ""
+            line[f"coverage {place:g}"] = over_seeds(one.figure[one.coverage == place])
         lines.append(line)
     return lines
 
@@ -141,11 +140,10 @@ def batch_rows(rows: Rows, larger: Rows) -> list[dict[str, Any]]:
     """Recognition on closed scenes with the batch of the recipe and a larger one, at equal steps."""
     lines = []
     places = sorted({row["coverage"] for row in larger})
-    for some in (rows, larger):
+    for some in filter(None, (rows, larger)):
         line: dict[str, Any] = {"batch": some[0]["batch"]}
         for place in places:
-            values = [row["closed"] for row in some if row["coverage"] == place]
-            line[f"coverage {place:g}"] = ranged(float(np.mean(values)), min(values), max(values))
+            line[f"coverage {place:g}"] = over_seeds(row["closed"] for row in some if row["coverage"] == place)
         lines.append({**line, "models": sum(row["coverage"] in places for row in some)})
     return lines
 

@@ -10,24 +10,18 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import pytest  # noqa: E402 - after the threads are set
 
-from commands import Command, Outcome  # noqa: E402
+from commands import Command, Outcome, exit_code  # noqa: E402
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """`bindscope ARGUMENTS` in an empty directory with a cache of its own, in this process."""
-    from bindscope import cli
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BINDSCOPE_CACHE", str(tmp_path / "cache"))
 
     def call(*arguments: str) -> Outcome:
         capsys.readouterr()
-        try:
-            cli.main(list(arguments))
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        code = exit_code(list(arguments))
         printed = capsys.readouterr()
         return Outcome(code, printed.out, printed.err)
 

@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bindscope import cli
 from bindscope.experiments import diagnose as running
 from bindscope.results import read_results
+from commands import exit_code
 
 
 def call(*arguments: str) -> int:
-    try:
-        cli.main(list(arguments))
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+    return exit_code(list(arguments))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope import cli
 from bindscope.controlled.config import preset
 from bindscope.controlled.train import train
 from bindscope.datasets import load_dataset
@@ -19,6 +18,7 @@ from bindscope.experiments.diagnose import Settings, analyse, captions_for
 from bindscope.experiments.training import train_run
 from bindscope.experiments.verdict import verdict
 from bindscope.results import Results, read_results
+from commands import exit_code
 
 SIZE = {
     "values": 4,
@@ -113,7 +113,7 @@ def test_a_caption_is_the_sum_of_the_queries_of_its_objects(tmp_path: Path, toke
 
 def test_what_needs_vectors_says_how_to_make_them(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["complexity", str(run)], ["compare", str(run), str(run)]):
-        assert _main(words) == 2
+        assert exit_code(words) == 2
         said = " ".join(capsys.readouterr().err.split())
         assert f"bindscope diagnose controlled:{run} --data symbolic:4x4 --out DIR" in said.replace("- ", "-")
     judged = verdict(read_results(run))
@@ -144,23 +144,15 @@ def test_train_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     monkeypatch.chdir(tmp_path)
     words = ["train", "--concepts", "2", "--values", "4", "--coverage", "0.75", "--out", "run", "--set", "steps=20"]
     words += ["--set", "evaluate_every=10", "--set", "width=16", "--set", "batch=16"]
-    assert _main(words) == 0
+    assert exit_code(words) == 0
     printed = capsys.readouterr()
     assert printed.out.strip().splitlines()[-1] == "run"
     assert "20 steps, about" in printed.err
     assert (tmp_path / "run" / "results.parquet").is_file()
-    assert _main([*words, "--set", "stps=1"]) == 2
+    assert exit_code([*words, "--set", "stps=1"]) == 2
     assert "did you mean steps" in capsys.readouterr().err
-    assert _main([*words, "--set", "steps=40"]) == 2
+    assert exit_code([*words, "--set", "steps=40"]) == 2
     assert "other settings" in capsys.readouterr().err
-
-
-def _main(words: list[str]) -> int:
-    try:
-        cli.main(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def test_resume_of_a_finished_run_writes_the_same_bytes(tmp_path: Path) -> None:

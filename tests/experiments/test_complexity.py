@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bindscope import cli
 from bindscope.embeddings import load_embeddings
 from bindscope.errors import InputError, StoreError
 from bindscope.experiments import complexity as experiment
@@ -17,6 +16,7 @@ from bindscope.experiments.complexity_verdict import complexity_sentences, reada
 from bindscope.experiments.diagnose import diagnose
 from bindscope.experiments.rundir import replace_records
 from bindscope.results import Record, Results, read_results
+from commands import exit_code
 
 Make = Callable[..., Path]
 
@@ -37,11 +37,7 @@ def make(tmp_path: Path) -> Make:
 
 def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     capsys.readouterr()
-    try:
-        cli.main(list(arguments))
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
+    code = exit_code(list(arguments))
     out, err = capsys.readouterr()
     return code, out, err
 

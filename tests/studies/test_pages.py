@@ -145,3 +145,9 @@ def test_means_over_seeds_stand_with_their_range_and_missing_figures_are_left_ou
     (line,) = queries.means(made)
     assert line["held-out objects"] == "0.500 (0.250 to 0.750)"
     assert (line["models"], line["closed scenes"]) == (2, "")
+
+
+def test_figures_over_seeds_leave_out_what_is_missing() -> None:
+    assert pages.over_seeds([0.25, None, 0.75]) == "0.50 (0.25 to 0.75)"
+    assert pages.over_seeds([0.002], 3) == "0.002 (0.002 to 0.002)"
+    assert pages.over_seeds([None]) == ""

@@ -25,7 +25,7 @@ MIDDLES = np.linspace(0.0, 1.0, 201)
 REACHED = 0.25  # share of the rise that may be missing at either end of the range
 RECOGNITION = (0.0, 1.0)  # bounds of the asymptotes of a share of objects
 _ALIKE = 1e-12
-_AT_ONCE = 64  # curves fitted together: 6 MB an array
+_AT_ONCE = 64  # curves fitted together: 2 MB an array
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,10 @@ class Table:
 
 
 def tables(run: str | Path) -> list[Table]:
-    """Tables 1, 2 and 3 of a run directory. StoreError where it is none, not of one model on one data
-    set, or a training run."""
+    """Tables 1, 2 and 3 of a run directory.
+
+    Raises StoreError where it is none, is not of one model on one data set, or is a training run.
+    """
     directory = Path(run)
     config, results = read_config(directory), read_results(directory)
     if not {"model", "data"} <= config.keys():

@@ -66,7 +66,6 @@ METRICS = {
     "validation_r2": "R² on validation objects",
     "product_left": "Share that the product term leaves",
     "best_step": "Step of the weights that were kept",
-    "loss": "Loss",
     "n_scenes": "Scenes",
     "n_objects": "Objects that the data can show",
     "cells_present": "Cells present",
