@@ -1,6 +1,6 @@
 """Does the multiplicative form go with generalisation? Held-out fit of small learners over many trained models.
 
-    for name in forms2 forms3 transition64; do bindscope sweep studies/$name.yaml --out RUNS/$name; done
+    for name in forms2 forms3; do bindscope sweep studies/$name.yaml --out RUNS/$name; done
     python studies/forms.py --runs RUNS
 
 Fits the learners to every model (kept in its directory, so a killed run goes on) and writes results/forms.{csv,md,svg}:
@@ -24,7 +24,7 @@ from bindscope.experiments.model_forms import FILE, FORMS, form_figures
 from bindscope.experiments.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
-SWEEPS = ("forms2", "forms3", "transition64")
+SWEEPS = ("forms2", "forms3")
 MOST_VALUES = 12
 FLOOR = -1.0
 CAPTION = "R^2 below -1 (a form that diverged on held-out objects) is drawn at -1."
