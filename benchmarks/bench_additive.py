@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bindscope.geometry import fit_additive
-from bindscope.geometry.levels import Level
+from bindscope.analyses.geometry.levels import Level, fit_additive
 from harness import Cell, arguments, by_lstsq, caption_scenes, clocked, minilm_vectors, r2, write_result
 from paper_procedure import QUICK, STEPS, additive_by_adamw
 from paper_procedure import Level as Components

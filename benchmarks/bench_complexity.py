@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bindscope.complexity import load_approximator
-from bindscope.complexity.additive import additive_features
-from bindscope.complexity.judging import cross_probes, judge
+from bindscope.analyses.complexity.judging import cross_probes, judge
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
-from bindscope.experiments.complexity import LEARNERS
+from bindscope.learners.additive import additive_features
+from bindscope.learners.registry import load_approximator
+from bindscope.runs.grid import LEARNERS
 from bindscope.scenes import SceneTable
 from bindscope.splits import TEST, TRAIN, split_objects
 from harness import Cell, arguments, write_result

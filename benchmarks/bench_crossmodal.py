@@ -7,25 +7,18 @@ import time
 
 import numpy as np
 
-from bindscope.crossmodal import (
-    TwoSides,
-    align,
-    attribute,
-    credit,
-    fit_head,
-    object_confusions,
-    rank_captions,
-    rank_scenes,
-    swap_test,
-    value_confusions,
-)
-from bindscope.crossmodal.holdout import hold_out
+from bindscope.analyses.alignment.alignment import align
+from bindscope.analyses.crossmodal.attribution import attribute
+from bindscope.analyses.crossmodal.heads import fit_head, hold_out
+from bindscope.analyses.crossmodal.measure import CrossMaker
+from bindscope.analyses.crossmodal.queries import recognition_records
+from bindscope.analyses.crossmodal.retrieval import rank_captions, rank_scenes
+from bindscope.analyses.crossmodal.swaptest import credit, object_confusions, swap_test, value_confusions
+from bindscope.analyses.sides import TwoSides
 from bindscope.datasets import load_dataset
 from bindscope.datasets.wording import caption_set
 from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
-from bindscope.experiments.crossmodal import CrossMaker
-from bindscope.experiments.crossqueries import recognition_records
 from harness import Cell, arguments, timed, write_result
 
 DATA = "text:10x10?same=true"  # 10,000 ordered scenes of two objects

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bindscope.interventions import Gallery, object_vectors, rank_edits, value_cases
+from bindscope.analyses.editing.cases import value_cases
+from bindscope.analyses.editing.object_vectors import object_vectors
+from bindscope.analyses.editing.ranking import Gallery, rank_edits
 from bindscope.scenes import SceneTable
 from harness import Cell, arguments, caption_scenes, minilm_vectors, timed, write_result
 from paper_procedure import Vectors

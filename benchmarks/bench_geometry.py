@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bindscope.analyses.geometry.levels import LEVELS
+from bindscope.analyses.geometry.measure import geometry_records, variance_records
+from bindscope.analyses.recognition.measure import probed
 from bindscope.embeddings import Embeddings
-from bindscope.experiments.recognise import probed
-from bindscope.experiments.shape import geometry_records, variance_records
-from bindscope.geometry import LEVELS
+from bindscope.parallel import one_thread
 from bindscope.results import Record
-from bindscope.threads import one_thread
 from harness import Cell, Seconds, arguments, by_lstsq, caption_scenes, clocked, minilm_vectors, r2, write_result
 
 TARGET = 5.0  # seconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bindscope.experiments.removing import CONTROLS, RemovalMaker
-from bindscope.interventions import fit_components, permuted
+from bindscope.analyses.removal.components import fit_components, permuted
+from bindscope.analyses.removal.measure import CONTROLS, RemovalMaker
 from bindscope.results import Results
 from bindscope.scenes import SceneTable
 from harness import Cell, arguments, caption_scenes, minilm_vectors, timed, write_result

@@ -10,8 +10,8 @@ import resource
 import tempfile
 from pathlib import Path
 
-from bindscope.datasets.images.crew import draw_all
 from bindscope.datasets.images.drawn import plan
+from bindscope.datasets.images.store import draw_all
 from harness import Cell, arguments, timed, write_result
 
 FLAT = ("clevr2d:12x8?sizes=2&scenes=10000", 10_000, 60.0)

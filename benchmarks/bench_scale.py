@@ -13,12 +13,12 @@ import time
 
 import numpy as np
 
+from bindscope.analyses.geometry.levels import fit_additive
+from bindscope.analyses.recognition.measure import zero_shot
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
-from bindscope.experiments.diagnose import Settings, analyse
-from bindscope.experiments.recognise import zero_shot
-from bindscope.geometry import fit_additive
+from bindscope.runs.diagnose import Settings, analyse
 from bindscope.uncertainty import ObjectBootstrap
 from harness import Cell, arguments, timed, write_result
 

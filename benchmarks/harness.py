@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bindscope.analyses.geometry.levels import fit_additive
 from bindscope.datasets import load_dataset
-from bindscope.geometry import fit_additive
 from bindscope.scenes import SceneTable
 
 RESULTS = Path(__file__).parent / "results"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bindscope.controlled.config import TrainConfig
-from bindscope.controlled.objective import contrastive
+from bindscope.controlled.optimisation import contrastive
 from bindscope.controlled.sampling import split_run
 
 Object = tuple[int, ...]  # values of an object; an item of one value has a single entry, see `spell`

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from bindscope.analyses.geometry.levels import reconstruct
+from bindscope.analyses.geometry.retrieval import Gallery, retrieve, sampled_rows
+from bindscope.analyses.recognition.measure import probe_outcomes, probed
 from bindscope.datasets import load_dataset
-from bindscope.datasets.whole import whole_file
 from bindscope.embeddings import Embeddings, default_cache, embed
 from bindscope.encoders import load_encoder
-from bindscope.experiments.recognise import probe_outcomes, probed
-from bindscope.geometry import Gallery, reconstruct, retrieve
-from bindscope.geometry.retrieval import sampled_rows
+from bindscope.files import whole_file
 from bindscope.probes import ProbeSet
 from bindscope.scenes import BoolArray
 from harness import timed

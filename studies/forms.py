@@ -19,9 +19,9 @@ from pages import bootstrap, ranged, table, write_page, write_rows
 from scipy import stats
 from svg import Line, Panel, write
 
-from bindscope.experiments.engines import run_jobs
-from bindscope.experiments.model_forms import FILE, FORMS, form_figures
-from bindscope.experiments.sweep import read_table
+from bindscope.parallel import run_jobs
+from bindscope.runs.model_forms import FILE, FORMS, form_figures
+from bindscope.runs.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 SWEEPS = ("forms2", "forms3")

@@ -20,11 +20,11 @@ from pages import bootstrap, over_seeds, ranged, table, write_page, write_rows
 from svg import Panel, Reference, write
 from transition import curve, line_of
 
-from bindscope.complexity.threshold import Threshold
+from bindscope.analyses.complexity.threshold import Threshold
 from bindscope.controlled.config import make_config
 from bindscope.controlled.cost import step_flops
-from bindscope.experiments.sweep import read_table
-from bindscope.experiments.transition import transitions
+from bindscope.runs.sweep import read_table
+from bindscope.runs.transition import transitions
 
 RESULTS = Path(__file__).parents[1] / "results"
 SPACE = ("concepts", "values")

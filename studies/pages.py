@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.datasets.whole import whole_file
+from bindscope.files import whole_file
 
 DRAWS = 2000
 

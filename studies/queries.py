@@ -19,8 +19,8 @@ from pages import over_seeds, table, write_page, write_rows
 from bindscope.controlled.evaluate import encode_values, object_queries
 from bindscope.controlled.sampling import scenes_of_pool, split_run
 from bindscope.controlled.train import load_trained
-from bindscope.experiments.sweep import read_table
 from bindscope.recognition import chance_per_scene, recognise_by_cosine
+from bindscope.runs.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
 KEPT = ("concepts", "values", "coverage", "queries", "seed", "steps", "train", "test", "closed", "closed_n")

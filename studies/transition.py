@@ -20,8 +20,8 @@ import numpy as np
 from pages import over_seeds, ranged, table, write_page, write_rows
 from svg import Line, Panel, Reference, write
 
-from bindscope.experiments.sweep import TABLE, read_table
-from bindscope.experiments.transition import Transition, transitions
+from bindscope.runs.sweep import TABLE, read_table
+from bindscope.runs.transition import Transition, transitions
 
 RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}

@@ -208,7 +208,7 @@ def test_a_cache_file_cut_short_costs_only_its_rows(command: Command, tmp_path: 
 
 
 def test_a_run_is_not_resumed_by_another(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bindscope.experiments.diagnose as job
+    import bindscope.runs.diagnose as job
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

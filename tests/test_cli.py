@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bindscope import cli
-from bindscope.experiments.diagnose import DEFAULT
 from bindscope.results import read_results
+from bindscope.runs.diagnose import DEFAULT
 from commands import Command
 
 Run = Command
@@ -205,7 +205,7 @@ def test_an_unwritable_directory_is_said(run: Run, tmp_path: Path) -> None:
 def test_a_killed_run_is_resumed_without_doing_the_work_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bindscope.experiments.diagnose as job
+    import bindscope.runs.diagnose as job
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -226,7 +226,7 @@ def test_a_killed_run_is_resumed_without_doing_the_work_again(
 
 
 def test_an_old_run_stays_until_the_new_one_is_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bindscope.experiments.diagnose as job
+    import bindscope.runs.diagnose as job
 
     arguments = ("diagnose", "planted:object?dim=32", "--data", "text:3x3", "--out", "r")
     assert run(*arguments).code == 0

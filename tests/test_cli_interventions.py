@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bindscope.experiments import diagnose as running
 from bindscope.results import read_results
+from bindscope.runs import diagnose as running
 from commands import exit_code
 
 

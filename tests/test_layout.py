@@ -17,9 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("torch", "transformers", "plotly", "pandas", "scipy", "sklearn", "pyarrow")
 # Each group may import the groups before it; members of one group are strangers to each other.
-BASE = [
+GROUND = [
     "errors",
-    "threads",
+    "parallel",
+    "streams",
     "concepts",
     "scenes",
     "splits",
@@ -31,9 +32,8 @@ BASE = [
     "softmax",
     "probes",
 ]
-DATA = ["datasets", "encoders", "controlled", "embeddings"]
-ANALYSES = ["auditing", "geometry", "interventions", "complexity", "crossmodal"]
-ORDER = [*([name] for name in BASE + DATA), ANALYSES, ["experiments"], ["report"], ["cli"]]
+DATA = ["names", "files", "datasets", "encoders", "controlled", "embeddings", "run_directory", "learners"]
+ORDER = [[name] for name in [*GROUND, *DATA, "show", "analyses", "runs", "report", "cli"]]
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 DOORS = ("bindscope", "bindscope.__main__")  # the package's own door re-exports, so it may import all
 
@@ -120,20 +120,20 @@ def test_no_import_circles() -> None:
     "source",
     [
         "from bindscope.report import render",
-        "from bindscope import geometry",
-        "from . import geometry",
-        "from .geometry import fit_additive",
+        "from bindscope import runs",
+        "from . import runs",
+        "from .runs import diagnose",
         "import bindscope.cli",
         "from bindscope import diagnose",
         "import bindscope\n\ndef late() -> None:\n    bindscope.diagnose()",
-        "def late() -> None:\n    from bindscope.experiments import run",
+        "def late() -> None:\n    from bindscope.runs import run",
     ],
 )
 def test_order_checker_sees_a_wrong_import(source: str) -> None:
-    modules = dict.fromkeys(["bindscope", "bindscope.geometry", "bindscope.report", "bindscope.experiments"], "")
+    modules = dict.fromkeys(["bindscope", "bindscope.report", "bindscope.runs"], "")
     harmless = "import bindscope\nfrom bindscope import __version__\nfrom bindscope.errors import InputError"
-    assert order_violations({**modules, "bindscope.crossmodal": harmless + "\nbindscope.__version__"}) == []
-    assert len(order_violations({**modules, "bindscope.crossmodal": source})) == 1
+    assert order_violations({**modules, "bindscope.embeddings": harmless + "\nbindscope.__version__"}) == []
+    assert len(order_violations({**modules, "bindscope.embeddings": source})) == 1
 
 
 def test_order_checker_sees_a_module_without_a_place() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope.crossmodal.store import load_head
+from bindscope.analyses.crossmodal.heads import load_head
 from bindscope.results import read_results
 from commands import Command
 

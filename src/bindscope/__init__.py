@@ -14,69 +14,67 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bindscope.auditing import Audit, audit
+    from bindscope.analyses.audit.audit import Audit, audit
+    from bindscope.analyses.crossmodal.heads import Head, load_head, save_head
+    from bindscope.analyses.crossmodal.repair import repair, sentence_module
     from bindscope.concepts import Concept, ConceptSpace
-    from bindscope.crossmodal.heads import Head
-    from bindscope.crossmodal.sentences import sentence_module
-    from bindscope.crossmodal.store import load_head, save_head
     from bindscope.datasets import Dataset, dataset_names, dataset_options, load_dataset
     from bindscope.datasets.labels import read_labels, write_labels
     from bindscope.embeddings import Embeddings, embed, load_embeddings, save_embeddings
     from bindscope.encoders import Encoder, encoder_names, load_encoder
     from bindscope.errors import BindscopeError, BindscopeWarning, InputError
-    from bindscope.experiments.compare import Comparison, compare
-    from bindscope.experiments.diagnose import ANALYSES, Run, diagnose
-    from bindscope.experiments.gate import judge
-    from bindscope.experiments.repair import repair
-    from bindscope.experiments.selfcheck import Check, selfcheck
-    from bindscope.experiments.verdict import Verdict, verdict
-    from bindscope.experiments.vocabulary import gate_vocabulary
     from bindscope.report import write_comparison, write_report
     from bindscope.results import Record, Results, read_results
+    from bindscope.runs.compare import Comparison, compare
+    from bindscope.runs.diagnose import ANALYSES, Run, diagnose
+    from bindscope.runs.gate import judge
+    from bindscope.runs.selfcheck import Check, selfcheck
+    from bindscope.runs.verdict import Verdict, verdict
+    from bindscope.runs.vocabulary import gate_vocabulary
     from bindscope.scenes import SceneTable
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "ANALYSES": "experiments.diagnose",
-    "Audit": "auditing",
-    "audit": "auditing",
+    "ANALYSES": "runs.diagnose",
+    "Audit": "analyses.audit.audit",
+    "audit": "analyses.audit.audit",
     "BindscopeError": "errors",
     "BindscopeWarning": "errors",
-    "Check": "experiments.selfcheck",
-    "Comparison": "experiments.compare",
+    "Check": "runs.selfcheck",
+    "Comparison": "runs.compare",
     "Concept": "concepts",
     "ConceptSpace": "concepts",
     "Dataset": "datasets",
     "Embeddings": "embeddings",
     "Encoder": "encoders",
-    "Head": "crossmodal.heads",
+    "Head": "analyses.crossmodal.heads",
     "InputError": "errors",
     "Record": "results",
     "Results": "results",
-    "Run": "experiments.diagnose",
+    "Run": "runs.diagnose",
     "SceneTable": "scenes",
-    "Verdict": "experiments.verdict",
-    "compare": "experiments.compare",
+    "Verdict": "runs.verdict",
+    "compare": "runs.compare",
     "dataset_names": "datasets",
     "dataset_options": "datasets",
-    "diagnose": "experiments.diagnose",
+    "diagnose": "runs.diagnose",
     "embed": "embeddings",
     "encoder_names": "encoders",
-    "gate_vocabulary": "experiments.vocabulary",
-    "judge": "experiments.gate",
+    "gate_vocabulary": "runs.vocabulary",
+    "judge": "runs.gate",
     "load_dataset": "datasets",
     "load_embeddings": "embeddings",
     "load_encoder": "encoders",
-    "load_head": "crossmodal.store",
+    "load_head": "analyses.crossmodal.heads",
     "read_labels": "datasets.labels",
     "read_results": "results",
-    "repair": "experiments.repair",
+    "repair": "analyses.crossmodal.repair",
     "save_embeddings": "embeddings",
-    "save_head": "crossmodal.store",
-    "selfcheck": "experiments.selfcheck",
-    "sentence_module": "crossmodal.sentences",
-    "verdict": "experiments.verdict",
+    "save_head": "analyses.crossmodal.heads",
+    "selfcheck": "runs.selfcheck",
+    "sentence_module": "analyses.crossmodal.repair",
+    "verdict": "runs.verdict",
     "write_comparison": "report",
     "write_labels": "datasets.labels",
     "write_report": "report",

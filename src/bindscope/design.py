@@ -16,8 +16,8 @@ from scipy import linalg, sparse
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError, VectorsError
+from bindscope.parallel import one_thread
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.threads import one_thread
 
 Vectors = NDArray[np.floating]
 NEGLIGIBLE = 1e-8  # of the variance: what is left below this is rounding

@@ -18,11 +18,11 @@ from scipy import linalg, sparse
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import row_mean
 from bindscope.errors import NotConvergedWarning, TableError
+from bindscope.parallel import one_thread
 from bindscope.recognition import Recognised, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.softmax import Problem, ridge_start, solve
 from bindscope.splits import SceneUnit, scene_folds, split_scenes
-from bindscope.threads import one_thread
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 Choice = Literal["recognition", "cross_entropy"]

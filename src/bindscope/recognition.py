@@ -15,8 +15,8 @@ from scipy.special import gammaln
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
+from bindscope.parallel import over_blocks
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.threads import over_blocks
 
 TIE = 1e-9  # relative to the largest score of a scene: closer scores differ by rounding only
 _CELLS = 1_000_000

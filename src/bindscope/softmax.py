@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
+from bindscope.parallel import one_thread, over_blocks
 from bindscope.scenes import FloatArray
-from bindscope.threads import one_thread, over_blocks
 
 Single = NDArray[np.float32]
 _BIAS_PENALTY = 1e-9  # keeps the Hessian regular; adding a constant to all biases changes nothing

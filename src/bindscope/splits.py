@@ -15,6 +15,7 @@ import numpy as np
 from bindscope.concepts import IntArray
 from bindscope.errors import InputError, TableError
 from bindscope.scenes import BoolArray, SceneTable
+from bindscope.streams import stream
 
 SceneUnit = Literal["bag", "row"]
 ObjectMethod = Literal["connected", "random"]
@@ -32,7 +33,7 @@ def split_scenes(table: SceneTable, share: float = 0.4, by: SceneUnit = "bag", s
     n_units = int(units.max(initial=-1)) + 1
     if n_units < 2:
         raise TableError(f"{len(table)} rows are {n_units} {by}; nothing can be held out, add scenes of other values")
-    chosen = np.random.default_rng([seed, 11]).permutation(n_units)
+    chosen = stream(seed, "scene split").permutation(n_units)
     count = min(max(round(share * n_units), 1), n_units - 1)
     return np.isin(units, chosen[:count])
 
@@ -44,7 +45,7 @@ def scene_folds(table: SceneTable, folds: int = 5, by: SceneUnit = "bag", seed: 
     if folds < 2 or n_units < folds:
         raise TableError(f"{n_units} {by}s cannot be split into {folds} folds; give more scenes or fewer folds")
     place = np.empty(n_units, dtype=np.int64)
-    place[np.random.default_rng([seed, 13]).permutation(n_units)] = np.arange(n_units) % folds
+    place[stream(seed, "scene folds").permutation(n_units)] = np.arange(n_units) % folds
     return place[units]
 
 
@@ -82,7 +83,7 @@ def split_objects(table: SceneTable, coverage: float, seed: int = 0, method: Obj
     there are too few objects for that. `random`: the paper's. O(O * (sum V_k)^2) at worst.
     """
     _refuse_coverage(table, coverage)
-    order = np.random.default_rng([seed, 17]).permutation(table.n_objects)
+    order = stream(seed, "object order").permutation(table.n_objects)
     return _split_in_order(table, coverage, order, method)
 
 
@@ -92,7 +93,7 @@ def object_folds(table: SceneTable, coverage: float, seed: int = 0) -> list[Obje
     Each next split trains first on what was held out most often so far, so held-out sets rotate through the objects.
     An object without which the others are not connected (the only one with some value, say) trains in every split.
     """
-    rng = np.random.default_rng([seed, 19])
+    rng = stream(seed, "connected objects")
     held_out = np.zeros(table.n_objects)
     splits: list[ObjectSplit] = []
     while not held_out.all():
@@ -122,7 +123,7 @@ def validation_objects(table: SceneTable, split: ObjectSplit, share: float = 0.1
         raise TableError("one training object only; none can be kept for validation, use a higher coverage")
     if not 0.0 < share < 1.0:
         raise InputError(f"the share of validation objects must lie between 0 and 1, got {share}")
-    order = inside[np.random.default_rng([seed, 23]).permutation(len(inside))]
+    order = inside[stream(seed, "validation objects").permutation(len(inside))]
     values = table.candidate_values
     spare = len(inside) - len(spanning_objects(values, order, additive_rank(values)))
     count = min(max(round(share * len(inside)), 1), spare or len(inside) - 1)

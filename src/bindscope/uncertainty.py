@@ -1,4 +1,7 @@
-"""Intervals and nulls that know that scenes share objects.
+"""Measured figures, and intervals and nulls that know that scenes share objects.
+
+An analysis returns an `Outcome` for every figure: per-row sums, from which come the value, its interval, and the paired
+difference to the same figure of another model.
 
 Intervals resample objects: in each draw an object has weight w_o ~ Poisson(1), a scene the product over its distinct
 objects, and a figure is a ratio of weighted sums of per-row contributions, with no refit. For scenes of at most two
@@ -7,17 +10,19 @@ objects the sums are w'Mw on an objects x objects table, so a draw does not depe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
+from bindscope.parallel import one_thread
 from bindscope.scenes import FloatArray, SceneTable, row_ids
-from bindscope.threads import one_thread
+from bindscope.streams import stream
 
 DRAWS = 1000
 FEW_OBJECTS = 25  # below this many objects the intervals are too narrow
@@ -56,7 +61,7 @@ class ObjectBootstrap:
     @cached_property
     def weights(self) -> FloatArray:
         """Object weights `[draws, O]`."""
-        rng = np.random.default_rng([self.seed, 31])
+        rng = stream(self.seed, "object bootstrap")
         return rng.poisson(1.0, size=(self.draws, self.n_objects)).astype(np.float64)
 
     @cached_property
@@ -124,6 +129,109 @@ class ObjectBootstrap:
         """Interval of 1 - sum(squared_error) / sum(squared_total), both per row `[n]`."""
         low, high = self.ratio(squared_error, squared_total)
         return Interval(1.0 - high, 1.0 - low)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One measured figure before it becomes a Record. Made by `mean`, `ratio`, `r2` or `number`.
+
+    value: sum(top) / sum(below), or one minus it (`residual`), in the metric's own unit; None where it is not defined.
+    top, below `[n]`: what each row contributes; None for a bare number. codes `[n, m]`: the objects of each row, where the
+    rows are not those of the analysed table. ends: an interval that came from elsewhere. shift: taken off both ends.
+    chance, ceiling: in the metric's unit. ties: rows that a tie alone made wrong. An empty `extra` marks a headline.
+    n_scenes: None counts the rows with a contribution below. n_objects: None is that of the table.
+    """
+
+    metric: str
+    value: float | None
+    target: str | None = None
+    estimator: str | None = None
+    split: str | None = None
+    top: FloatArray | None = None
+    below: FloatArray | None = None
+    residual: bool = False
+    chance: float | None = None
+    ceiling: float | None = None
+    ties: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    codes: IntArray | None = None
+    ends: Interval | None = None
+    shift: float = 0.0
+    coverage: float | None = None
+    n_scenes: int | None = None
+    n_objects: int | None = None
+
+    @classmethod
+    def mean(cls, metric: str, values: ArrayLike, rows: ArrayLike | None = None, **words: Any) -> Self:
+        """The mean of `values` `[n]` over the rows of a mask `[n]` (all by default); no value where it has no row."""
+        array = np.asarray(values, dtype=np.float64)
+        mask = np.ones(len(array), dtype=bool) if rows is None else np.asarray(rows) > 0
+        value = float(array[mask].mean()) if mask.any() else None
+        return cls(metric, value, top=np.where(mask, array, 0.0), below=mask.astype(np.float64), **words)
+
+    @classmethod
+    def ratio(cls, metric: str, top: ArrayLike, below: ArrayLike, **words: Any) -> Self:
+        """sum(top) / sum(below), both `[n]`; no value where the sum below is not positive.
+
+        >>> Outcome.ratio("share", [1.0, 1.0], [2.0, 2.0]).value
+        0.5
+        """
+        over, under = np.asarray(top, dtype=np.float64), np.asarray(below, dtype=np.float64)
+        value = float(over.sum() / under.sum()) if under.sum() > 0 else None
+        return cls(metric, value, top=over, below=under, **words)
+
+    @classmethod
+    def r2(cls, metric: str, error: ArrayLike, total: ArrayLike, **words: Any) -> Self:
+        """1 - sum(error) / sum(total), both per row `[n]`: 1 is exact, below 0 is worse than the mean."""
+        over, under = np.asarray(error, dtype=np.float64), np.asarray(total, dtype=np.float64)
+        value = float(1.0 - over.sum() / under.sum()) if under.sum() > 0 else None
+        return cls(metric, value, top=over, below=under, residual=True, **words)
+
+    @classmethod
+    def number(cls, metric: str, value: float | None, ends: Interval | None = None, **words: Any) -> Self:
+        """A bare number, or nothing, with an interval that came from elsewhere or none."""
+        return cls(metric, value, ends=UNKNOWN if ends is None else ends, **words)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What the figure measures: equal for the same figure of two models."""
+        return (self.metric, self.target, self.estimator, self.split, self.coverage, repr(sorted(self.extra.items())))
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows that count."""
+        if self.n_scenes is not None or self.below is None:
+            return self.n_scenes
+        return int((self.below > 0).sum())
+
+    def interval(self, bootstrap: ObjectBootstrap) -> Interval:
+        """95 % interval: its own, or from resampled objects; UNKNOWN where there is no value."""
+        if self.ends is not None or self.top is None or self.below is None or self.value is None:
+            return self.ends or UNKNOWN
+        drawn = (
+            bootstrap if self.codes is None else ObjectBootstrap(self.codes, bootstrap.n_objects, seed=bootstrap.seed)
+        )
+        low, high = (drawn.r2 if self.residual else drawn.ratio)(self.top, self.below)
+        return Interval(low - self.shift, high - self.shift)
+
+
+def difference(a: Outcome, b: Outcome, bootstrap: ObjectBootstrap) -> tuple[float | None, Interval]:
+    """a - b of one figure of two models on the same rows, and its interval, paired over the resampled objects.
+
+    None and UNKNOWN where either has no value; UNKNOWN where either is a bare number.
+    """
+    if a.value is None or b.value is None:
+        return None, UNKNOWN
+    if a.top is None or a.below is None or b.top is None or b.below is None or len(a.top) != len(b.top):
+        return a.value - b.value, UNKNOWN
+    drawn = bootstrap if a.codes is None else ObjectBootstrap(a.codes, bootstrap.n_objects, seed=bootstrap.seed)
+    sums = drawn.sums(np.stack([a.top, a.below, b.top, b.below], axis=1))
+    defined = (sums[:, 1] > 0) & (sums[:, 3] > 0)
+    if defined.mean() < 0.5:
+        return a.value - b.value, UNKNOWN
+    sums = sums[defined]
+    low, high = percentile(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
+    return a.value - b.value, Interval(-high, -low) if a.residual else Interval(low, high)
 
 
 def percentile(draws: FloatArray, level: float = 0.95) -> Interval:

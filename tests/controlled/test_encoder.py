@@ -14,10 +14,10 @@ from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, StoreError
-from bindscope.experiments.diagnose import Settings, analyse, captions_for
-from bindscope.experiments.training import train_run
-from bindscope.experiments.verdict import verdict
 from bindscope.results import Results, read_results
+from bindscope.runs.diagnose import Settings, analyse, captions_for
+from bindscope.runs.training import train_run
+from bindscope.runs.verdict import verdict
 from commands import exit_code
 
 SIZE = {

@@ -9,7 +9,7 @@ import torch
 
 from bindscope.controlled.config import TrainConfig, preset
 from bindscope.controlled.model import build_model
-from bindscope.controlled.optim import Muon, make_optimizers, orthogonal, rate_factor
+from bindscope.controlled.optimisation import Muon, make_optimizers, orthogonal, rate_factor
 
 SIZE = {"values": 5, "width": 16, "heads": 2, "feed_forward": 32, "output": 12, "layers": 2}
 

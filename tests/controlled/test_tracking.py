@@ -11,8 +11,7 @@ import pytest
 
 from bindscope import cli
 from bindscope.controlled.config import TrainConfig, preset
-from bindscope.controlled.log import read_log
-from bindscope.controlled.tracking import TRACKING_DIR
+from bindscope.controlled.log import TRACKING_DIR, read_log
 from bindscope.controlled.train import train
 from bindscope.errors import MissingExtraError
 from commands import exit_code

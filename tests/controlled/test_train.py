@@ -11,7 +11,7 @@ import torch
 
 from bindscope.controlled.config import TrainConfig, preset
 from bindscope.controlled.evaluate import judge
-from bindscope.controlled.objective import contrastive, shown, values_shown
+from bindscope.controlled.optimisation import contrastive, shown, values_shown
 from bindscope.controlled.train import Loop, find_device, load_trained, train
 from bindscope.errors import InputError, StoreError
 

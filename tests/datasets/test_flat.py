@@ -11,13 +11,12 @@ import pytest
 
 from bindscope.concepts import ABSENT
 from bindscope.datasets import load_dataset
-from bindscope.datasets.images.crew import draw_all
 from bindscope.datasets.images.drawn import Drawn, plan
-from bindscope.datasets.images.flat import GROUND, FlatPictures
+from bindscope.datasets.images.flat import GROUND, FlatPictures, signed_distance
 from bindscope.datasets.images.layout import full_radius, places
-from bindscope.datasets.images.png import png_bytes
-from bindscope.datasets.images.shapes import signed_distance
-from bindscope.datasets.images.words import COLORS, FLAT_SHAPES, PLACES
+from bindscope.datasets.images.store import draw_all
+from bindscope.datasets.images.vocabulary import COLORS, FLAT_SHAPES, PLACES
+from bindscope.datasets.images.worker import png_bytes
 from bindscope.errors import InputError, StoreError, UnknownNameError
 
 Image = pytest.importorskip("PIL.Image")

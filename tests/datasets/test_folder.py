@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bindscope.datasets import load_dataset
-from bindscope.datasets.images.export import write_folder
-from bindscope.datasets.images.png import png_bytes
-from bindscope.datasets.thumbnails import contact_sheet, thumbnail
+from bindscope.datasets.images.folder import write_folder
+from bindscope.datasets.images.thumbnails import contact_sheet, thumbnail
+from bindscope.datasets.images.worker import png_bytes
 from bindscope.errors import BindscopeWarning, InputError, StoreError, TableError, UnknownNameError
 
 Image = pytest.importorskip("PIL.Image")

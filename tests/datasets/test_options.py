@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bindscope.datasets.options import Option, read_flag, read_options, split_options
 from bindscope.errors import InputError, UnknownNameError
+from bindscope.names import Option, read_flag, read_options, split_options
 
 KNOWN = {
     "same": Option(False, bool),

@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope.datasets.images.camera import convex_hull, filled, in_front, orbit, visible_shares
-from bindscope.datasets.images.crew import draw_all
 from bindscope.datasets.images.drawn import plan
-from bindscope.datasets.images.palette import VISION, ciede2000, lab, linear, smallest_distance
-from bindscope.datasets.images.solid import SolidPictures, refuse_missing_pyvista
-from bindscope.datasets.images.solids import corners
-from bindscope.datasets.images.stage import Stage
-from bindscope.datasets.images.words import COLORS, SOLID_SHAPES
+from bindscope.datasets.images.rendered import SolidPictures, refuse_missing_pyvista
+from bindscope.datasets.images.solids import Stage, convex_hull, corners, filled, in_front, orbit, visible_shares
+from bindscope.datasets.images.store import draw_all
+from bindscope.datasets.images.vocabulary import COLORS, SOLID_SHAPES, VISION, ciede2000, lab, linear, smallest_distance
 from bindscope.errors import MissingExtraError, UnknownNameError
 
 pytest.importorskip("pyvista")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bindscope.datasets.whole import whole_file
 from bindscope.errors import StoreError
+from bindscope.files import whole_file
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from bindscope.datasets import Dataset, load_dataset
 from bindscope.datasets.items import Items, Wording, query_items
 from bindscope.datasets.wording import caption_set
 from bindscope.embeddings import embed, load_embeddings, save_embeddings
-from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, VectorsError
+from bindscope.files import read_tensors, write_tensors
 from bindscope.scenes import SceneTable
 from bindscope.swaps import value_swaps
 from planted import designs

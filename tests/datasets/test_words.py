@@ -7,7 +7,7 @@ import pytest
 
 from bindscope.datasets import dataset_names, load_dataset
 from bindscope.datasets.captions import LEADS, Template, default_templates, phrases_of, starts_with_vowel
-from bindscope.datasets.words import ADJECTIVES, NOUNS
+from bindscope.datasets.recipe import ADJECTIVES, NOUNS
 from bindscope.errors import InputError, UnknownNameError
 
 

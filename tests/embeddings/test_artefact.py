@@ -10,9 +10,9 @@ import pytest
 
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import Embeddings, Queries, embed, load_embeddings, save_embeddings
-from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.encoders import load_encoder
 from bindscope.errors import StoreError, VectorsError
+from bindscope.files import read_tensors, write_tensors
 from planted import designs
 
 DESIGNS = designs()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bindscope.datasets import Items, load_dataset
-from bindscope.embeddings import cache as caching
 from bindscope.embeddings import default_cache, embed, encoding
+from bindscope.embeddings import encoding as caching
 from bindscope.encoders.base import Encoder, Vectors
 from bindscope.errors import BindscopeWarning, InputError, StoreError, TableError, VectorsError
 

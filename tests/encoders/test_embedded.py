@@ -21,10 +21,9 @@ from bindscope.encoders.embedded.batches import (
     halved,
     training_objects,
 )
-from bindscope.encoders.embedded.recipe import HELD_OUT, RECIPES, Recipe, recipe_of
-from bindscope.encoders.embedded.tokens import OTHER, PAD, tokens
+from bindscope.encoders.embedded.recipe import HELD_OUT, OTHER, PAD, RECIPES, Recipe, recipe_of, tokens
 from bindscope.errors import InputError, StoreError, UnknownNameError
-from bindscope.experiments.diagnose import diagnose
+from bindscope.runs.diagnose import diagnose
 from bindscope.scenes import SceneTable
 
 TINY = replace(RECIPES["bag"], steps=4, batch=12, replicates=1, channels=(8, 8, 8, 8), width=16, heads=2, dim=8)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
-from bindscope.encoders import checkpoints, load_encoder
+from bindscope.encoders import hub as checkpoints
+from bindscope.encoders import load_encoder
 from bindscope.encoders.prefixes import PrefixTree
 from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
 from encoders.pictures import image_dataset, image_items, text_items, write_pictures

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bindscope.report.run import Run
-from bindscope.report.sections.codelength import build, sentences
+from bindscope.analyses.codelength.section import build, sentences
 from bindscope.results import Record, Results
+from bindscope.show.run import Run
 from report.synthetic import config, record
 
 

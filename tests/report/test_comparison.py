@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bindscope.experiments.compare import Comparison
-from bindscope.experiments.verdict import verdict
 from bindscope.report.comparison import difference_figure, finding, render_comparison
-from bindscope.report.run import Run
 from bindscope.results import Record, Results
+from bindscope.runs.compare import Comparison
+from bindscope.runs.verdict import verdict
+from bindscope.show.run import Run
 from report.synthetic import config, recognition_records, record
 
 NAMES = ("st:<one>", "st:two")
@@ -68,8 +68,8 @@ def test_difference_has_its_interval_and_a_line_at_zero() -> None:
 
 
 def test_write_comparison_of_two_planted_runs(tmp_path: Path) -> None:
-    from bindscope.experiments.diagnose import diagnose
     from bindscope.report import write_comparison
+    from bindscope.runs.diagnose import diagnose
 
     runs = [
         diagnose(f"planted:{kind}?dim=16", "text:4x3", tmp_path / kind, cache=tmp_path / "cache").directory

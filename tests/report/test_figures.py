@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import plotly.graph_objects as go
 import pytest
 
-from bindscope.report.figures import DARK, Figure, Series, label, series_of, span
-from bindscope.report.forest import MOST_ROWS, Style, forest
-from bindscope.report.lines import curves, stack
+from bindscope.analyses.recognition.section import story
 from bindscope.report.page import css_color, named, opening_figure, script_json
-from bindscope.report.run import Run
-from bindscope.report.sections import build_sections, generic
-from bindscope.report.sections.recognition import story
+from bindscope.report.sections import build_sections
 from bindscope.results import Record, Results
+from bindscope.show import generic
+from bindscope.show.curves import curves, stack
+from bindscope.show.figures import DARK, Figure, Series, label, series_of, span
+from bindscope.show.forest import MOST_ROWS, Style, forest
+from bindscope.show.run import Run
 from report.synthetic import config, every_record, geometry_records, record
 
 ONE = Series("one", "#0067a5")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bindscope.analyses.editing import section as editing
+from bindscope.analyses.removal import section as removal
 from bindscope.errors import StoreError
 from bindscope.report import write_report
-from bindscope.report.run import read_run
-from bindscope.report.sections import editing, removal
 from bindscope.results import Results
+from bindscope.show.run import read_run
 from report.synthetic import editing_records, explorer_content, record, removal_records, write_run
 
 

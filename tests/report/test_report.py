@@ -15,8 +15,8 @@ import pytest
 
 from bindscope.errors import StoreError
 from bindscope.report import write_report
-from bindscope.report.words import interval_text, plain, value_text, variant
 from bindscope.results import ANALYSES, Record
+from bindscope.show.words import interval_text, plain, value_text, variant
 from report.synthetic import audit_records, every_record, geometry_records, recognition_records, record, write_run
 
 

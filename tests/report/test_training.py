@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bindscope.analyses.training.section import build
 from bindscope.report import write_report
-from bindscope.report.blocks import Gallery, Note
-from bindscope.report.figures import Figure
-from bindscope.report.run import Run, read_run
-from bindscope.report.sections.training import build
 from bindscope.results import Results
+from bindscope.show.blocks import Gallery, Note
+from bindscope.show.figures import Figure
+from bindscope.show.run import Run, read_run
 from report.synthetic import config, record
 
 FINAL = [

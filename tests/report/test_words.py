@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from bindscope.report.words import MISSING, NBSP, extra_value, figure_text, interval_text, number, percent, variant
 from bindscope.results import ANALYSES, Record
+from bindscope.show.words import MISSING, NBSP, extra_value, figure_text, interval_text, number, percent, variant
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_values_of_settings(value: object, text: str) -> None:
 
 
 def test_every_analysis_has_a_name() -> None:
-    from bindscope.report.words import ANALYSES as NAMES
+    from bindscope.show.words import ANALYSES as NAMES
 
     assert set(NAMES) == set(ANALYSES)

@@ -13,7 +13,7 @@ import queries
 import transition
 
 from bindscope.controlled.config import preset
-from bindscope.experiments.transition import transitions
+from bindscope.runs.transition import transitions
 
 
 def rows(places: dict[int, float], noise: float = 0.01, **changes: object) -> list[dict[str, object]]:
@@ -119,7 +119,7 @@ def test_recognition_among_test_objects_is_that_of_sorted_scores(tmp_path: Path)
     from bindscope.controlled.evaluate import encode_values, object_queries
     from bindscope.controlled.sampling import scenes_of_pool, split_run
     from bindscope.controlled.train import load_trained
-    from bindscope.experiments.training import train_run
+    from bindscope.runs.training import train_run
 
     train_run(preset("tiny", values=5, coverage=0.5, steps=150, threads=1), tmp_path / "run")
     found = queries.among_test(tmp_path / "run")

@@ -25,10 +25,10 @@ ABOUT = {
 
 def list_names(as_json: Json = False) -> None:
     """Names of models, data and its options, analyses, learners."""
-    from bindscope.complexity import approximator_names
     from bindscope.datasets import dataset_names, dataset_options
     from bindscope.encoders import encoder_names
-    from bindscope.experiments.diagnose import ANALYSES
+    from bindscope.learners.registry import approximator_names
+    from bindscope.runs.diagnose import ANALYSES
 
     groups = {
         "models": encoder_names(),
@@ -49,7 +49,7 @@ def list_names(as_json: Json = False) -> None:
 
 def selfcheck(seed: Seed = 0, as_json: Json = False) -> None:
     """Run all metrics on planted worlds and print measured beside expected; exit 1 if any is off."""
-    from bindscope.experiments.selfcheck import selfcheck as checks
+    from bindscope.runs.selfcheck import selfcheck as checks
 
     found = []
     table = new_table("planted worlds", "world", "figure", "expected", "measured", "")

@@ -33,9 +33,9 @@ def complexity(
     as_json: Json = False,
 ) -> None:
     """Can a learner predict the vectors of scenes of unseen objects? A killed grid goes on where it stopped."""
-    from bindscope.experiments.complexity import COVERAGES, Settings, run_complexity
-    from bindscope.experiments.complexity_verdict import complexity_sentences
+    from bindscope.analyses.complexity.findings import complexity_sentences
     from bindscope.report import write_report
+    from bindscope.runs.grid import COVERAGES, Settings, run_complexity
 
     coverages = COVERAGES if coverage is None else tuple(_number(word) for word in _words(coverage))
     settings = Settings(coverages, () if learners is None else tuple(_named(learners)), splits, tune, seed, codelength)
@@ -57,7 +57,7 @@ def complexity(
 
 def print_code_lengths(results: Results) -> None:
     """Bits by family, and what they say; nothing where there are none."""
-    from bindscope.report.sections.codelength import sentences
+    from bindscope.analyses.codelength.section import sentences
 
     found = results.select(analysis="codelength")
     bits = found.headline(metric=("bits_per_scene", "bits_saved", "objects_to_pay"))

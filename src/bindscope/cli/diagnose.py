@@ -15,7 +15,7 @@ from bindscope.cli.summary import print_run
 from bindscope.errors import InputError
 
 if TYPE_CHECKING:
-    from bindscope.experiments.diagnose import Run
+    from bindscope.runs.diagnose import Run
 
 GATE_FAILED = 1
 DEMO_MODEL = "st:sentence-transformers/all-MiniLM-L6-v2"
@@ -49,8 +49,8 @@ def diagnose(
     as_json: Json = False,
 ) -> None:
     """Diagnose MODEL on DATA: verdict, tables, one HTML page, one exit code."""
-    from bindscope.experiments import gate
-    from bindscope.report.words import METRICS
+    from bindscope.runs import gate
+    from bindscope.show.words import METRICS
 
     if fail_if is not None:
         gate.parse_conditions(fail_if, METRICS)  # before hours of work
@@ -110,7 +110,7 @@ def _demo_images(out: Path) -> None:
 
 def _demo_interventions(out: Path) -> None:
     """The paper's tables on a sentence encoder and on a vision network, each with its report."""
-    from bindscope.experiments.tables import render, tables
+    from bindscope.runs.paper_tables import render, tables
 
     for name, (model, data) in DEMO_TAKEN_APART.items():
         run, page = _diagnosed(model, data, TAKEN_APART, out / name, 0, None, None, None, None, True, None, True)
@@ -159,9 +159,9 @@ def _diagnosed(
     cache: Path | None,
     talk: bool,
 ) -> tuple[Run, Path]:
-    from bindscope.experiments.diagnose import DEFAULT
-    from bindscope.experiments.diagnose import diagnose as run_diagnosis
     from bindscope.report import write_report
+    from bindscope.runs.diagnose import DEFAULT
+    from bindscope.runs.diagnose import diagnose as run_diagnosis
 
     with progress_lines(talk) as say:
         run = run_diagnosis(
@@ -183,7 +183,7 @@ def _diagnosed(
 
 
 def _run_json(run: Run, page: Path, gates: list[str], failed: bool) -> dict[str, Any]:
-    from bindscope.experiments.verdict import verdict
+    from bindscope.runs.verdict import verdict
 
     said = verdict(run.results)
     return {

@@ -28,8 +28,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What a label table can and cannot show about binding, without any model."""
+    from bindscope.analyses.audit.measure import audit_records
     from bindscope.datasets.labels import read_labels
-    from bindscope.experiments.audits import audit_records
     from bindscope.results import Results
 
     results = Results(audit_records(read_labels(labels), seed)).stamped(dataset=f"labels:{labels}", version=__version__)
@@ -60,18 +60,18 @@ def _print_audit(results: Results, name: str) -> None:
 
 
 def _named(record: Record) -> str:
-    from bindscope.report.words import metric_name, plain
+    from bindscope.show.words import metric_name, plain
 
     return ", ".join(part for part in (metric_name(record.metric), plain(record.target)) if part)
 
 
 def _value(record: Record) -> str:
-    from bindscope.report.words import figure_text
+    from bindscope.show.words import figure_text
 
     return figure_text(record.metric, record.value)
 
 
 def _notes(record: Record) -> str:
-    from bindscope.report.words import variant
+    from bindscope.show.words import variant
 
     return variant(record.extra)

@@ -18,7 +18,7 @@ def render(
 ) -> None:
     """Draw the scenes of DATA into a folder that `folder:DIR` reads back."""
     from bindscope.datasets import load_dataset
-    from bindscope.datasets.images.export import write_folder
+    from bindscope.datasets.images.folder import write_folder
 
     with progress_lines(True) as say:
         say(f"drawing {data}")

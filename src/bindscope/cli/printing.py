@@ -106,14 +106,14 @@ def interval_text(record: Record) -> str:
 
 
 def _figure(record: Record) -> str:
-    from bindscope.report.words import metric_name, plain, variant
+    from bindscope.show.words import metric_name, plain, variant
 
     parts = (metric_name(record.metric), plain(record.target), variant(record.extra))
     return ", ".join(part for part in parts if part)
 
 
 def _word(word: str | None) -> str:
-    from bindscope.report.words import plain
+    from bindscope.show.words import plain
 
     return plain(word)
 

@@ -14,8 +14,8 @@ from bindscope.errors import StoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bindscope.experiments.compare import Comparison
     from bindscope.results import Record
+    from bindscope.runs.compare import Comparison
 
 
 def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
@@ -32,8 +32,8 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Differences between runs with intervals, paired on the same scenes; --out writes them as one HTML page."""
-    from bindscope.experiments.compare import compare as compare_runs
     from bindscope.report import write_comparison
+    from bindscope.runs.compare import compare as compare_runs
 
     if out is not None and not out.parent.is_dir():  # before the work
         raise StoreError(f"cannot write {out}: there is no directory {out.parent}")

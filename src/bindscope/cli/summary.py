@@ -12,8 +12,8 @@ from bindscope.cli.printing import COLUMNS, figures_table, filled_table, interva
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bindscope.experiments.diagnose import Run
     from bindscope.results import Record, Results
+    from bindscope.runs.diagnose import Run
 
 FITS = ("ols", "ols+pos")  # right on every design; the other estimators stand in the report
 SHOWN_APART = ("audit", "recognition", "geometry", "variance", "codelength", "crossmodal", "alignment")
@@ -22,7 +22,7 @@ ACROSS = ("swap_accuracy", "text_score", "image_score", "group_score", "retrieva
 
 def print_run(run: Run) -> None:
     """The verdict in words, then the headline figures."""
-    from bindscope.experiments.verdict import verdict
+    from bindscope.runs.verdict import verdict
 
     said = verdict(run.results)
     typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")
@@ -37,7 +37,7 @@ def print_paragraph(text: str) -> None:
     """A sentence, broken at words."""
     from rich.console import Console
 
-    from bindscope.report.words import NBSP
+    from bindscope.show.words import NBSP
 
     Console(highlight=False, markup=False, emoji=False).print(text.replace(" %", NBSP + "%"))
 
@@ -66,7 +66,7 @@ def tables(results: Results) -> list[Table]:
 
 def recognition_table(records: Results) -> Table:
     """What is recognised, by which read-out; the split goes without saying (queries: all scenes, probes: held out)."""
-    from bindscope.report.sections.recognition import question
+    from bindscope.analyses.recognition.section import question
 
     columns = {"recognised": [question(r) for r in records]}
     names = ("by", "value", "95 % interval", "chance", "ceiling", "scenes")
@@ -76,7 +76,7 @@ def recognition_table(records: Results) -> Table:
 
 def geometry_table(records: Results) -> Table:
     """R^2 of each level by the least-squares estimators, in sample beside held out, and held-out retrieval."""
-    from bindscope.report.words import plain
+    from bindscope.show.words import plain
 
     keys = sorted({(r.target or "", r.estimator or "") for r in records if r.metric == "r2"}, key=_place)
 
@@ -100,7 +100,7 @@ def geometry_table(records: Results) -> Table:
 
 def variance_table(records: Results) -> Table:
     """The nested shares and the test of the interaction."""
-    from bindscope.report.sections.variance import name_of
+    from bindscope.analyses.variance.section import name_of
 
     shares = [r for r in records if r.metric == "share"]
     rest = [r for r in records if r.metric != "share"]
@@ -118,6 +118,6 @@ def _place(key: tuple[str, str]) -> tuple[int, str]:
 
 
 def _title(analysis: str) -> str:
-    from bindscope.report.words import ANALYSES
+    from bindscope.show.words import ANALYSES
 
     return ANALYSES.get(analysis, analysis.capitalize())

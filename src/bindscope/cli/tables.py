@@ -13,7 +13,7 @@ def tables(
     form: Annotated[str, typer.Option("--format", help="text, csv, markdown or latex.")] = "text",
 ) -> None:
     """The paper's Tables 1 to 3 with this run's figures and intervals beside the paper's."""
-    from bindscope.experiments.tables import render
-    from bindscope.experiments.tables import tables as run_tables
+    from bindscope.runs.paper_tables import render
+    from bindscope.runs.paper_tables import tables as run_tables
 
     typer.echo(render(run_tables(run), form), nl=False)

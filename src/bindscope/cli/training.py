@@ -45,7 +45,7 @@ def train(
     """Train a dual encoder from scratch on symbolic scenes; held-out objects are judged with chance and ceiling."""
     from bindscope.controlled.config import PRESETS, make_config
     from bindscope.controlled.config import preset as preset_config
-    from bindscope.experiments.training import train_run
+    from bindscope.runs.training import train_run
 
     given: dict[str, Any] = {"concepts": concepts, "values": values, "coverage": coverage, "seed": seed}
     given |= {"queries": queries, "report_to": report_to}
@@ -133,8 +133,8 @@ def sweep(
 ) -> None:
     """Train many models from one file; finished ones are skipped, one table holds them all."""
     from bindscope.errors import InputError
-    from bindscope.experiments.sweep import configs_of, plan, read_spec, run_sweep
-    from bindscope.experiments.transition import has_curves
+    from bindscope.runs.sweep import configs_of, plan, read_spec, run_sweep
+    from bindscope.runs.transition import has_curves
 
     configs = configs_of(read_spec(spec))
     if cost:
@@ -173,7 +173,7 @@ def _print_cost(configs: list[TrainConfig], spec: str, utilisation: float, form:
         import torch  # noqa: F401 - named here, before any work
     except ImportError as error:
         raise MissingExtraError("bindscope sweep", "torch", "text") from error
-    from bindscope.experiments.budget import FORMS, budget, notes, pages, render
+    from bindscope.runs.budget import FORMS, budget, notes, pages, render
 
     if form not in FORMS:
         raise UnknownNameError("format", form, FORMS)
@@ -193,7 +193,7 @@ def _print_cost(configs: list[TrainConfig], spec: str, utilisation: float, form:
 
 def _print_thresholds(rows: list[dict[str, Any]]) -> None:
     """Coverage at which held-out objects on closed scenes begin to be recognised, for each group of models."""
-    from bindscope.experiments.transition import transitions
+    from bindscope.runs.transition import transitions
 
     found = transitions(rows)
     table = new_table(

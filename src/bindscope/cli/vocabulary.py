@@ -19,8 +19,8 @@ from bindscope.cli.printing import (
 )
 
 if TYPE_CHECKING:
-    from bindscope.experiments.gate import GateOutcome
-    from bindscope.experiments.vocabulary import Ranking
+    from bindscope.runs.gate import GateOutcome
+    from bindscope.runs.vocabulary import Ranking
 
 GATE_FAILED = 1
 
@@ -41,9 +41,9 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """Does a model confuse "red shirt, blue jeans" with "blue shirt, red jeans"? Your words, one exit code."""
-    from bindscope.experiments import gate as gates
-    from bindscope.experiments.vocabulary import gate_vocabulary, with_models
-    from bindscope.report.words import METRICS
+    from bindscope.runs import gate as gates
+    from bindscope.runs.vocabulary import gate_vocabulary, with_models
+    from bindscope.show.words import METRICS
 
     if fail_if is not None:
         gates.parse_conditions(fail_if, METRICS)
@@ -71,8 +71,8 @@ def gate(
 
 
 def _write(ranking: Ranking, out: Path) -> None:
-    from bindscope.experiments.rundir import write_text
-    from bindscope.experiments.vocabulary import with_models
+    from bindscope.run_directory import write_text
+    from bindscope.runs.vocabulary import with_models
 
     out.mkdir(parents=True, exist_ok=True)
     with_models(ranking).write(out)
@@ -142,12 +142,11 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """Fit heads on the captions' side of a run, judge them on held-out objects, and write them down."""
-    from bindscope.crossmodal.heads import FULL
-    from bindscope.crossmodal.store import save_head, save_sentence_module
+    from bindscope.analyses.crossmodal.heads import FULL, save_head, save_sentence_module
+    from bindscope.analyses.crossmodal.repair import repair as fit_heads
     from bindscope.embeddings import load_embeddings
-    from bindscope.experiments.diagnose import of_count
-    from bindscope.experiments.repair import repair as fit_heads
     from bindscope.results import Results
+    from bindscope.runs.diagnose import of_count
 
     embeddings = load_embeddings(run)
     kinds = [word.strip() for word in heads.split(",") if word.strip()]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bindscope.datasets.whole import whole_file
+from bindscope.controlled.config import TrainConfig
+from bindscope.errors import MissingExtraError
+from bindscope.files import whole_file
 
 LOG_FILE = "metrics.jsonl"
 
@@ -40,3 +43,59 @@ def trim_log(directory: Path, step: int) -> None:
     kept = [line for line in read_log(directory) if line["step"] <= step]
     with whole_file(directory / LOG_FILE) as partial:
         partial.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in kept), encoding="utf-8")
+
+
+TRACKING_DIR = "tensorboard"
+EVENTS = "events.out.tfevents.*"
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def writer_class() -> Any:
+    """torch's SummaryWriter; MissingExtraError where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtraError("--report-to tensorboard", "tensorboard", "tracking") from error
+    return SummaryWriter
+
+
+@contextmanager
+def reporting(config: TrainConfig, directory: Path) -> Iterator[Report]:
+    """What each line of metrics goes to while it is open; nothing where the settings ask for no tracking.
+
+    The log is the truth: what it holds so far is written anew, so a resumed run has no step twice, whatever was written
+    before a kill, and a run that began without tracking has its beginning. purge_step tells a TensorBoard that is
+    looking on to forget what it has read.
+    """
+    if config.report_to == "none":
+        yield lambda line: None
+        return
+    make, place = writer_class(), directory / TRACKING_DIR
+    for old in place.glob(EVENTS):
+        old.unlink()
+    writer = make(str(place), purge_step=0)
+
+    def report(line: Mapping[str, Any]) -> None:
+        for tag, value in scalars(line).items():
+            writer.add_scalar(tag, value, line["step"])
+        writer.flush()
+
+    try:
+        for line in read_log(directory):
+            report(line)
+        yield report
+    finally:
+        writer.close()
+
+
+def scalars(line: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers of a line by tag: loss, seconds, and for each side its recognition with chance and ceiling.
+
+    >>> scalars({"step": 10, "loss": 2.5, "test": {"object_recognition": 0.5, "chance": 0.1, "n_scenes": 9}})
+    {'loss': 2.5, 'test/object_recognition': 0.5, 'test/chance': 0.1}
+    """
+    found = {name: float(value) for name, value in line.items() if name != "step" and not isinstance(value, Mapping)}
+    for side, figures in line.items():
+        if isinstance(figures, Mapping):
+            found |= {f"{side}/{name}": float(value) for name, value in figures.items() if name != "n_scenes"}
+    return found

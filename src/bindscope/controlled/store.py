@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bindscope.controlled.config import CONFIG_FILE, TrainConfig
 from bindscope.controlled.model import DualEncoder
-from bindscope.datasets.whole import whole_file
 from bindscope.errors import StoreError
+from bindscope.files import whole_file
 
 STATE_FILE, MODEL_FILE = "state.safetensors", "model.safetensors"
 

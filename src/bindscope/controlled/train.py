@@ -17,12 +17,10 @@ from bindscope.concepts import ABSENT
 from bindscope.controlled import store
 from bindscope.controlled.config import CONFIG_FILE, TECHNICAL, TrainConfig, read_config
 from bindscope.controlled.evaluate import Outcome, Suite, judge_all, value_items
-from bindscope.controlled.log import append_log, read_log, trim_log
+from bindscope.controlled.log import append_log, read_log, reporting, trim_log, writer_class
 from bindscope.controlled.model import DualEncoder, build_model
-from bindscope.controlled.objective import contrastive, shown, values_shown
-from bindscope.controlled.optim import make_optimizers, set_rates
+from bindscope.controlled.optimisation import contrastive, make_optimizers, set_rates, shown, values_shown
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
-from bindscope.controlled.tracking import reporting, writer_class
 from bindscope.errors import InputError, StoreError
 
 Progress = Callable[[dict[str, Any]], None]

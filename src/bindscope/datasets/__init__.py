@@ -13,9 +13,9 @@ from bindscope.errors import InputError, UnknownNameError
 __all__ = ["Dataset", "Items", "dataset_names", "dataset_options", "load_dataset"]
 
 LOADERS = {
-    "text": "bindscope.datasets.words:load_words",
+    "text": "bindscope.datasets.recipe:load_words",
     "labels": "bindscope.datasets.labels:load_labels",
-    "symbolic": "bindscope.datasets.symbolic:load_symbolic",
+    "symbolic": "bindscope.datasets.designs:load_symbolic",
     "clevr2d": "bindscope.datasets.images.drawn:load_drawn",
     "clevr": "bindscope.datasets.images.drawn:load_drawn",
     "folder": "bindscope.datasets.images.folder:load_folder",

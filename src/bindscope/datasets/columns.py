@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindscope.datasets.whole import whole_file
 from bindscope.errors import StoreError, TableError
+from bindscope.files import whole_file
 from bindscope.scenes import FloatArray
 
 Cells = Sequence[str | None]

@@ -17,8 +17,8 @@ import numpy as np
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.datasets.columns import Columns, read_columns, write_columns
 from bindscope.datasets.items import Dataset, Items, query_items
-from bindscope.datasets.options import read_options, split_options
 from bindscope.errors import InputError, TableError, UnknownNameError
+from bindscope.names import read_options, split_options
 from bindscope.scenes import FloatArray, SceneTable
 
 _OBJECT = re.compile(r"object(\d+)_(.+)", re.DOTALL)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bindscope.datasets.places import default_cache
 from bindscope.embeddings.artefact import CaptionVectors, Embeddings, Queries, load_embeddings, save_embeddings
 from bindscope.embeddings.encoding import embed
+from bindscope.files import default_cache
 
 __all__ = [
     "CaptionVectors",

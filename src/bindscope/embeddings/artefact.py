@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bindscope.concepts import ConceptSpace
 from bindscope.controlled.config import CONFIG_FILE, read_config, symbolic_name
 from bindscope.datasets.labels import read_labels, write_labels
-from bindscope.embeddings.tensors import read_tensors, write_tensors
 from bindscope.encoders.base import Vectors
 from bindscope.errors import BindscopeError, StoreError, VectorsError
+from bindscope.files import read_tensors, write_tensors
 from bindscope.scenes import BoolArray, SceneTable
 
 VECTORS_FILE, SCENES_FILE = "embeddings.safetensors", "scenes.parquet"

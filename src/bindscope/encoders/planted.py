@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.datasets.items import Dataset, Items
-from bindscope.datasets.options import Option, read_options, split_options
 from bindscope.encoders.base import Encoder, Settings, Vectors
 from bindscope.errors import InputError, UnknownNameError
+from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import BoolArray
 
 KINDS = ("bag", "object", "mixed", "product")

@@ -14,8 +14,7 @@ import numpy as np
 from bindscope.concepts import IntArray
 from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Vectors, checked_vectors
-from bindscope.encoders.compute import by_length, inference
-from bindscope.encoders.images import paths_of, prepared
+from bindscope.encoders.compute import by_length, inference, paths_of, prepared
 from bindscope.errors import BindscopeWarning, InputError
 
 TEXT_BATCH, SHARED_BATCH, IMAGE_BATCH = 256, 1024, 32

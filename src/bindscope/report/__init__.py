@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bindscope.errors import StoreError
 
 if TYPE_CHECKING:
-    from bindscope.experiments.compare import Comparison
+    from bindscope.runs.compare import Comparison
 
 __all__ = ["write_comparison", "write_report"]
 
@@ -20,10 +20,10 @@ def write_report(run_dir: Path | str) -> Path:
     Reads `config.json` and `results.parquet` only. Raises StoreError where these are missing or damaged, or where the
     directory cannot be written.
     """
-    from bindscope.experiments.rundir import write_text
-    from bindscope.experiments.verdict import verdict
     from bindscope.report.page import render
-    from bindscope.report.run import read_run
+    from bindscope.run_directory import write_text
+    from bindscope.runs.verdict import verdict
+    from bindscope.show.run import read_run
 
     directory = Path(run_dir)
     run = read_run(directory)
@@ -48,11 +48,11 @@ def write_comparison(
     the seed where it is not given. Raises InputError where the runs cannot be compared, StoreError where a file cannot be read or
     written.
     """
-    from bindscope.experiments.compare import compare
-    from bindscope.experiments.rundir import write_text
-    from bindscope.experiments.verdict import verdict
     from bindscope.report.comparison import render_comparison
-    from bindscope.report.run import read_run
+    from bindscope.run_directory import write_text
+    from bindscope.runs.compare import compare
+    from bindscope.runs.verdict import verdict
+    from bindscope.show.run import read_run
 
     runs = [read_run(Path(directory)) for directory in run_dirs]
     found = compare(run_dirs, seed) if comparison is None else comparison

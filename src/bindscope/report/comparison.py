@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bindscope.report.blocks import COLUMNS, Cell, Section, Table, heading, interval_cell, record_table, value_cell
-from bindscope.report.figures import Figure, Series, series_of
-from bindscope.report.forest import Row, Style, forest
+from bindscope.analyses.recognition.section import question
 from bindscope.report.page import BIBTEX, LABELS, fill, named
-from bindscope.report.run import Run
-from bindscope.report.sections.recognition import question
-from bindscope.report.words import metric_name, plain
 from bindscope.results import Record
+from bindscope.show.blocks import COLUMNS, Cell, Section, Table, heading, interval_cell, record_table, value_cell
+from bindscope.show.figures import Figure, Series, series_of
+from bindscope.show.forest import Row, Style, forest
+from bindscope.show.run import Run
+from bindscope.show.words import metric_name, plain
 
 if TYPE_CHECKING:
-    from bindscope.experiments.compare import Comparison
-    from bindscope.experiments.verdict import Verdict
+    from bindscope.runs.compare import Comparison
+    from bindscope.runs.verdict import Verdict
 
 LEAD = (
     "Differences are paired on the scenes that all runs show, so their intervals are narrower than the overlap of two "

@@ -10,7 +10,11 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from bindscope.report.blocks import (
+from bindscope.analyses.geometry.section import picture
+from bindscope.analyses.recognition.section import question, story
+from bindscope.report.sections import build_sections
+from bindscope.results import Record
+from bindscope.show.blocks import (
     Block,
     Cell,
     Gallery,
@@ -21,18 +25,14 @@ from bindscope.report.blocks import (
     reference_cell,
     value_cell,
 )
-from bindscope.report.figures import DARK, Figure
-from bindscope.report.run import Run
-from bindscope.report.sections import build_sections
-from bindscope.report.sections.geometry import picture
-from bindscope.report.sections.recognition import question, story
-from bindscope.report.words import NBSP, metric_name, plain
-from bindscope.results import Record
+from bindscope.show.figures import DARK, Figure
+from bindscope.show.run import Run
+from bindscope.show.words import NBSP, metric_name, plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from bindscope.experiments.verdict import Verdict
+    from bindscope.runs.verdict import Verdict
 
 LABELS = {"binds": "Binds", "bag of concepts": "Bag of concepts", "partly": "Binds partly", "undecided": "Undecided"}
 SHORT = {

@@ -14,13 +14,13 @@ from bindscope.concepts import IntArray
 from bindscope.datasets.designs import MAX_ROWS, scene_codes
 from bindscope.datasets.images.captions import worded_queries
 from bindscope.datasets.images.layout import MOVES
-from bindscope.datasets.images.painters import Painter, painter_of
 from bindscope.datasets.images.store import kept_pictures
-from bindscope.datasets.images.words import FLAT_SHAPES, MAX_OBJECTS, PLACES, SOLID_SHAPES, drawn_space
+from bindscope.datasets.images.vocabulary import FLAT_SHAPES, MAX_OBJECTS, PLACES, SOLID_SHAPES, drawn_space
+from bindscope.datasets.images.worker import Painter, painter_of
 from bindscope.datasets.items import Dataset, Items
-from bindscope.datasets.options import Option, read_options, split_options
-from bindscope.datasets.places import default_cache
 from bindscope.errors import InputError
+from bindscope.files import default_cache
+from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable
 
 KINDS = {"clevr2d": ("flat", FLAT_SHAPES), "clevr": ("solid", SOLID_SHAPES)}

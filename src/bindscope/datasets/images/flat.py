@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.datasets.images.brush import Patches
 from bindscope.datasets.images.layout import MOVES, Layout, Path
 from bindscope.datasets.images.pictures import Pictures, Pixels
-from bindscope.datasets.images.shapes import signed_distance
-from bindscope.datasets.images.sight import Sight
-from bindscope.scenes import FloatArray
+from bindscope.scenes import BoolArray, FloatArray
 
 GROUND = (206.0, 206.0, 206.0)
 BATCH = 32
@@ -98,3 +98,202 @@ def metallic(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float
     along = (x + y) * np.float32(2.6)
     wave = np.abs(along - 2 * np.floor(along * np.float32(0.5)) - 1)  # a triangle wave, 0..1
     return np.asarray(2 * wave - 1)
+
+
+Floats = NDArray[np.floating[Any]]
+
+
+def signed_distance(shape: str, x: Floats, y: Floats) -> Floats:
+    """Distance of points to the outline of a shape; x to the right, y down. Convex outlines: exact near the edges."""
+    return _SHAPES[shape](x, y)
+
+
+def _circle(x: Floats, y: Floats) -> Floats:
+    return np.sqrt(x * x + y * y) - x.dtype.type(0.9)
+
+
+def _ring(x: Floats, y: Floats) -> Floats:
+    return np.abs(np.sqrt(x * x + y * y) - x.dtype.type(0.72)) - x.dtype.type(0.24)
+
+
+def _regular(corners: int, radius: float, first: float) -> list[tuple[float, float]]:
+    """Corners of a regular polygon, counted from an angle in turns, clockwise as seen (y down)."""
+    turns = first + np.arange(corners) / corners
+    return [(radius * float(np.cos(2 * np.pi * t)), radius * float(np.sin(2 * np.pi * t))) for t in turns]
+
+
+def _star() -> list[tuple[float, float]]:
+    outer, inner = _regular(5, 1.1, -0.25), _regular(5, 0.5, -0.15)
+    return [corner for pair in zip(outer, inner, strict=True) for corner in pair]
+
+
+def _cross() -> list[tuple[float, float]]:
+    a, b = 0.32, 0.98
+    return [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]
+
+
+def _heart() -> list[tuple[float, float]]:
+    t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    x = 16 * np.sin(t) ** 3
+    y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
+    return [(float(a) / 16.5, float(b - 2.5) / 16.5) for a, b in zip(x, y, strict=True)]
+
+
+def _convex(corners: Sequence[tuple[float, float]]) -> Callable[[Floats, Floats], Floats]:
+    """The largest distance to an edge's line."""
+    ends = [*corners[1:], corners[0]]
+    lines = []
+    for (ax, ay), (bx, by) in zip(corners, ends, strict=True):
+        length = float(np.hypot(bx - ax, by - ay))
+        nx, ny = (by - ay) / length, (ax - bx) / length
+        lines.append((nx, ny, nx * ax + ny * ay))
+
+    def distance(x: Floats, y: Floats) -> Floats:
+        kind = x.dtype.type
+        found = kind(lines[0][0]) * x + kind(lines[0][1]) * y - kind(lines[0][2])
+        for nx, ny, offset in lines[1:]:
+            np.maximum(found, kind(nx) * x + kind(ny) * y - kind(offset), out=found)
+        return found
+
+    return distance
+
+
+def _polygon(corners: Sequence[tuple[float, float]]) -> Callable[[Floats, Floats], Floats]:
+    """Distance to the nearest edge, negative where a ray to the right crosses an odd number of edges."""
+    ends = [*corners[1:], corners[0]]
+
+    def distance(x: Floats, y: Floats) -> Floats:
+        kind = x.dtype.type
+        nearest, inside = np.full_like(x, 16.0), np.zeros(x.shape, dtype=bool)
+        for (ax, ay), (bx, by) in zip(corners, ends, strict=True):
+            ex, ey = kind(bx - ax), kind(by - ay)
+            wx, wy = x - kind(ax), y - kind(ay)
+            along = np.clip((wx * ex + wy * ey) / (ex * ex + ey * ey), kind(0), kind(1))
+            dx, dy = wx - along * ex, wy - along * ey
+            np.minimum(nearest, dx * dx + dy * dy, out=nearest)
+            if ay != by:
+                crossed = (y >= kind(ay)) != (y >= kind(by))
+                inside ^= crossed & (wx < wy * ex / ey)
+        return np.where(inside, -1, 1).astype(kind) * np.sqrt(nearest)
+
+    return distance
+
+
+_SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "circle": _circle,
+    "square": _convex(_regular(4, 1.08, 0.125)),
+    "triangle": _convex(_regular(3, 1.1, -0.25)),
+    "star": _polygon(_star()),
+    "cross": _polygon(_cross()),
+    "diamond": _convex([(0.0, -1.1), (0.72, 0.0), (0.0, 1.1), (-0.72, 0.0)]),
+    "ring": _ring,
+    "heart": _polygon(_heart()),
+}
+
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """One object in each of b pictures: the pixels around it.
+
+    rows `[b]`: pictures. corner `[b, 2]`: first column and line of the patch on the canvas. x, y `[b, p, p]`: pixel
+    centres in the object's own unit and direction. unit `[b]`: pixels of that unit.
+    """
+
+    rows: IntArray
+    corner: IntArray
+    x: Singles
+    y: Singles
+    unit: Singles
+
+    @classmethod
+    def around(cls, layout: Layout, rows: IntArray, slots: IntArray, side: int, edge: int) -> Patches:
+        """Patches around the objects at `slots` `[b]` of pictures of `side` pixels, on a canvas with an edge around it."""
+        centre = layout.centre[rows, slots] * side + edge
+        unit = layout.radius[rows, slots] * side
+        reach = int(np.ceil(unit.max() * 1.2)) + 2
+        corner = np.clip(np.floor(centre).astype(np.int64) - reach, 0, max(side + 2 * edge - 2 * reach, 0))
+        width = min(2 * reach, side + 2 * edge)
+        ticks = np.arange(width) + 0.5
+        away = (corner[:, None, :] + ticks[None, :, None] - centre[:, None, :]) / unit[:, None, None]
+        turn = layout.angle[rows, slots][:, None, None]
+        cos, sin = np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
+        across, down = away[:, None, :, 0].astype(np.float32), away[:, :, None, 1].astype(np.float32)
+        return cls(
+            rows, corner, cos * across + sin * down, cos * down - sin * across, unit.astype(np.float32)[:, None, None]
+        )
+
+    def cover(self, shape: str) -> Singles:
+        """How much of each pixel the shape covers, `[b, p, p]` in 0..1."""
+        distance = signed_distance(shape, self.x, self.y) * self.unit
+        covered: Singles = np.clip(np.float32(0.5) - distance, np.float32(0), np.float32(1))
+        return covered
+
+    def lay(self, canvas: NDArray[np.uint8], cover: Singles, paint: Singles) -> None:
+        """Blend paint `[b, p, p, 3]` or `[b, 1, 1, 3]` over the canvas `[n, s, s, 3]`."""
+        where = self.window
+        below = canvas[where].astype(np.float32)
+        blended = below + (paint - below) * cover[..., None]
+        canvas[where] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+
+    @property
+    def window(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Index of the patches on a canvas `[n, s, s]`."""
+        ticks = np.arange(self.x.shape[1])
+        return (
+            self.rows[:, None, None],
+            (self.corner[:, 1, None] + ticks)[:, :, None],
+            (self.corner[:, 0, None] + ticks)[:, None, :],
+        )
+
+
+REACH = 1.12  # no shape reaches farther from its centre, in radii
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Covers of objects, added from the farthest to the nearest, in the pictures in which any two may touch.
+
+    place `[n]`: position among the crowded pictures, -1 for the others. seen `[crowded, m, s, s]`; area `[crowded, m]`.
+    """
+
+    place: IntArray
+    seen: NDArray[np.float32]
+    area: FloatArray
+
+    @classmethod
+    def of(cls, layout: Layout, shown: BoolArray, side: int) -> Sight:
+        """Nothing added yet."""
+        crowded = touching(layout, shown)
+        place = np.where(crowded, np.cumsum(crowded) - 1, -1)
+        count, m = int(crowded.sum()), shown.shape[1]
+        return cls(place, np.zeros((count, m, side, side), dtype=np.float32), np.ones((count, m)))
+
+    def add(self, patches: Patches, slots: IntArray, cover: NDArray[np.float32]) -> None:
+        """Cover what lies behind, and remember what is new."""
+        width = cover.shape[1]
+        for i, place in enumerate(self.place[patches.rows].tolist()):
+            if place >= 0:
+                x, y = patches.corner[i].tolist()
+                window = self.seen[place, :, y : y + width, x : x + width]
+                window *= 1 - cover[i]
+                window[slots[i]] = cover[i]
+                self.area[place, slots[i]] = cover[i].sum(dtype=np.float64)
+
+    def shares(self, shown: BoolArray) -> FloatArray:
+        """Visible share of each object `[n, m]`, to four digits; NaN where absent."""
+        shares = np.ones(shown.shape)
+        crowded = self.place >= 0
+        shares[crowded] = self.seen.sum(axis=(2, 3), dtype=np.float64) / np.maximum(self.area, 1e-9)
+        return np.where(shown, np.round(np.clip(shares, 0.0, 1.0), 4), np.nan)
+
+
+def touching(layout: Layout, shown: BoolArray) -> BoolArray:
+    """Pictures `[n]` in which circles around two objects meet."""
+    away = np.hypot(*np.moveaxis(layout.centre[:, :, None] - layout.centre[:, None], 3, 0))
+    reach = REACH * (layout.radius[:, :, None] + layout.radius[:, None])
+    both = shown[:, :, None] & shown[:, None]
+    both &= ~np.eye(shown.shape[1], dtype=bool)
+    return np.asarray((both & (away < reach)).any(axis=(1, 2)))

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bindscope.concepts import ConceptSpace
-from bindscope.datasets.columns import Columns, read_columns
+from bindscope.datasets.columns import Columns, read_columns, write_columns
 from bindscope.datasets.images import pug
 from bindscope.datasets.images.captions import worded_queries
-from bindscope.datasets.images.checking import faults, images_below, listed
+from bindscope.datasets.images.thumbnails import pillow
 from bindscope.datasets.items import Dataset, Items
-from bindscope.datasets.labels import labelled_scenes, wanted
-from bindscope.datasets.options import Option, read_options, split_options
-from bindscope.errors import BindscopeWarning, StoreError, TableError
+from bindscope.datasets.labels import label_columns, labelled_scenes, wanted
+from bindscope.errors import BindscopeWarning, InputError, StoreError, TableError
+from bindscope.files import whole_file
+from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable
 
 SIDECAR, SCHEMA = "scenes.json", 1
@@ -176,3 +179,99 @@ def sidecar_text(table: SceneTable, slots: tuple[str, ...]) -> str:
     concepts = [[concept.name, list(concept.values)] for concept in table.space.concepts]
     content = {"schema": SCHEMA, "concepts": concepts, "candidates": table.candidates.tolist(), "slots": list(slots)}
     return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+SHOWN = 5
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+
+
+def faults(paths: Sequence[Path]) -> dict[int, str]:
+    """What is wrong with each image that cannot be used, by position. O(pixels); PNG files by their checksums."""
+    image = pillow("reading images")
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        found = list(pool.map(lambda path: _fault(image, path), paths))
+    return {i: fault for i, fault in enumerate(found) if fault}
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def images_below(folder: Path) -> list[Path]:
+    """All image files in a folder and its subfolders, by their suffix, in order; hidden ones are left out."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        names = (name for name in sorted(files) if not name.startswith("."))
+        found += [Path(place) / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return found
+
+
+def _fault(image: Any, path: Path) -> str:
+    """Empty for a whole image."""
+    if not path.is_file():
+        return "missing"
+    try:
+        with image.open(path) as opened:
+            if opened.format == "PNG":
+                opened.verify()
+            else:
+                opened.draft("RGB", (64, 64))  # a JPEG is then decoded at low resolution, yet to its end
+                opened.load()
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged bytes; the reason is passed on
+        reason = str(error).partition("\n")[0].replace(str(path), "the file") or type(error).__name__
+        return f"broken: {reason}"
+    return ""
+
+
+LABELS = "labels.csv"
+
+
+def write_folder(dataset: Dataset, directory: str | Path) -> Path:
+    """Write images, labels.csv and scenes.json; the directory appears whole or not at all.
+
+    An older folder of this kind is replaced. Raises InputError for data without images, StoreError where the place is
+    taken by something else or cannot be written.
+    """
+    if dataset.items.images is None:
+        raise InputError(f"{dataset.name} has no images to write; render takes clevr2d:, clevr: or folder: data")
+    place = Path(directory)
+    _refuse_foreign(place)
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        _fill(dataset, partial)
+        _replace(partial, place)
+    except OSError as error:
+        raise StoreError(f"cannot write {place}: {error.strerror or error}; give another --out") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return place
+
+
+def _refuse_foreign(place: Path) -> None:
+    if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not (place / SIDECAR).is_file())):
+        raise StoreError(f"{place} exists and is no folder of rendered images; give another --out or empty it")
+
+
+def _fill(dataset: Dataset, folder: Path) -> None:
+    width = max(6, len(str(len(dataset))))
+    names = [f"{row:0{width}d}{image.suffix.lower()}" for row, image in enumerate(dataset.items.images or ())]
+    for name, image in zip(names, dataset.items.images or (), strict=True):
+        shutil.copyfile(image, folder / name)
+    columns: dict[str, Any] = {"filename": names, **label_columns(dataset.table)}
+    write_columns(columns, folder / LABELS)
+    with whole_file(folder / SIDECAR) as file:
+        file.write_text(sidecar_text(dataset.table, dataset.slots), encoding="utf-8")
+
+
+def _replace(new: Path, place: Path) -> None:
+    if place.exists():
+        old = place.with_name(f".{place.name}.old-{os.getpid()}")
+        os.replace(place, old)
+        os.replace(new, place)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(new, place)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
-from bindscope.datasets.images.keyed import Dice
-from bindscope.datasets.images.layout import MOVES, Layout, Path, arrange, overlapped
-from bindscope.datasets.images.words import COLORS, SCALES
+from bindscope.datasets.images.layout import MOVES, Dice, Layout, Path, arrange, overlapped
+from bindscope.datasets.images.vocabulary import COLORS, SCALES
 from bindscope.scenes import BoolArray, FloatArray
 
 Pixels = NDArray[np.uint8]

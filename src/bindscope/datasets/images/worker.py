@@ -5,20 +5,23 @@ It ends when its input ends, so that it never outlives the process that started 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
+import struct
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bindscope.datasets.images.painters import Painter, painter_of
-from bindscope.datasets.images.png import png_bytes
-from bindscope.datasets.whole import whole_file
-from bindscope.errors import BindscopeError
+from bindscope.concepts import IntArray
+from bindscope.errors import BindscopeError, InputError
+from bindscope.files import whole_file
 from bindscope.scenes import FloatArray
 
 
@@ -61,6 +64,68 @@ def main() -> None:
             answers.flush()
         except BrokenPipeError:
             os._exit(1)  # nobody is there to read it any more
+
+
+PAINTERS = {
+    "flat": "bindscope.datasets.images.flat:FlatPictures",
+    "solid": "bindscope.datasets.images.rendered:SolidPictures",
+}
+
+
+class Painter(Protocol):
+    """Draws scenes; a picture depends on its scene, its replicate and the painter alone."""
+
+    @property
+    def chunk(self) -> int:
+        """Scenes that a process draws before it reports."""
+
+    @property
+    def fragile(self) -> bool:
+        """Whether drawing can bring a process down (a graphics driver), so that it must not be this one."""
+
+    def draw(self, values: IntArray, replicate: IntArray | None = None) -> NDArray[np.uint8]:
+        """Pictures `[n, size, size, 3]` of scenes `[n, m, C]`."""
+
+    def shares(self, values: IntArray, replicate: IntArray | None = None) -> FloatArray:
+        """Visible share of each object `[n, m]`, NaN where absent."""
+
+    def draw_with_shares(
+        self, values: IntArray, replicate: IntArray | None = None
+    ) -> tuple[NDArray[np.uint8], FloatArray]:
+        """Both."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All that determines the pictures."""
+
+
+def painter_of(record: Mapping[str, Any]) -> Painter:
+    """The painter that `to_json` described."""
+    module, name = PAINTERS[record["kind"]].split(":")
+    return cast(Painter, getattr(importlib.import_module(module), name).from_json(record))
+
+
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    r"""A picture `[h, w, 3]` as a PNG file; every line is stored as its difference to the line above (filter "up").
+
+    >>> png_bytes(np.zeros((2, 2, 3), dtype=np.uint8))[:8] == b"\x89PNG\r\n\x1a\n"
+    True
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise InputError(f"a picture must be uint8 [height, width, 3], got {pixels.dtype} {list(pixels.shape)}")
+    height, width = pixels.shape[:2]
+    lines = np.empty((height, 1 + 3 * width), dtype=np.uint8)
+    lines[:, 0] = 2
+    flat = pixels.reshape(height, 3 * width)
+    lines[0, 1:] = flat[0]
+    lines[1:, 1:] = flat[1:] - flat[:-1]
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = zlib.compress(lines.tobytes(), 6)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
 if __name__ == "__main__":

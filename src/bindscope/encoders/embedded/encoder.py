@@ -52,7 +52,7 @@ class EmbeddedEncoder(Encoder):
     def _texts(self, items: Items) -> Vectors:
         import torch
 
-        from bindscope.encoders.embedded.tokens import tokens
+        from bindscope.encoders.embedded.recipe import tokens
 
         if items.texts is None:
             raise InputError(f"{self.name} reads pictures and texts, and these items have none; choose other data")

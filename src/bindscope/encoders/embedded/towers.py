@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bindscope.encoders.embedded.recipe import COLORS, HELD_OUT, SHAPES, Recipe
-from bindscope.encoders.embedded.tokens import LENGTH, PAD, vocabulary_size
+from bindscope.encoders.embedded.recipe import COLORS, HELD_OUT, LENGTH, PAD, SHAPES, Recipe, vocabulary_size
 
 N_OBJECTS = len(COLORS) * len(SHAPES) - len(HELD_OUT)  # those of training
 

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bindscope.datasets.whole import whole_file
 from bindscope.encoders.embedded.batches import Batch, Pool, batch
-from bindscope.encoders.embedded.recipe import Recipe
-from bindscope.encoders.embedded.tokens import tokens
+from bindscope.encoders.embedded.recipe import Recipe, tokens
 from bindscope.encoders.embedded.towers import Towers, fresh_towers
 from bindscope.errors import StoreError
+from bindscope.files import whole_file
 
 READOUT_SHARPNESS = 5.0
 EVERY = 50  # steps between checkpoints

@@ -1,0 +1,1 @@
+"""Analyses: one folder a question."""

@@ -1,0 +1,1 @@
+"""Alignment: do both sides use the same binding function."""

@@ -1,0 +1,1 @@
+"""Complexity: can a learner predict the vectors of scenes of unseen objects."""

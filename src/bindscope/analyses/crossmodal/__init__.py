@@ -1,0 +1,1 @@
+"""Two sides of a model: scenes against captions."""

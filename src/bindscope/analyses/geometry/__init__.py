@@ -1,0 +1,1 @@
+"""Geometry: additive levels of scene vectors, and retrieval by their reconstructions."""

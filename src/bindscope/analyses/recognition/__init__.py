@@ -1,0 +1,1 @@
+"""Recognition: which concepts and which objects a vector tells."""

@@ -1,0 +1,87 @@
+"""Recognition: which concepts and objects can be told from the vector. Also the one picture of the first screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bindscope.results import Record, Results
+from bindscope.show.blocks import COLUMNS, Section, every_row, heading, record_table
+from bindscope.show.figures import BLUE, HUES, ORANGE, SYMBOLS, Figure, Series
+from bindscope.show.forest import Row, Style, forest
+from bindscope.show.run import Run
+from bindscope.show.words import plain
+
+KNOWN = {
+    "zero_shot": Series("zero-shot: the model’s own queries", BLUE, "circle"),
+    "probe": Series("probe: a trained linear read-out", ORANGE, "diamond"),
+}
+OBJECTS = {
+    "all": "Objects",
+    "unshared": "Objects, unshared scenes",
+    "closed": "Objects, closed scenes",
+}
+LEAD = (
+    "A scene counts as recognised when everything that it shows scores strictly higher than everything that it does not "
+    "show. Concepts: which values occur. Objects: which value goes with which. A bag of concepts does the first, "
+    "binding takes the second. The verdict is read on unshared scenes, where no value occurs twice."
+)
+TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "details"))
+
+
+def build(run: Run) -> Section:
+    """The section."""
+    every = run.results.select(analysis="recognition")
+    main = every.headline()
+    figure = forest(
+        "recognition",
+        "Recognition of concepts and objects",
+        _rows(main, _questions(main)),
+        Style("share of scenes recognised", (-0.02, 1.03)),
+    )
+    columns = (("recognised", lambda r: heading(question(r))), *TABLE)
+    ordered = [r for one in _questions(main) for r in main if question(r) == one]
+    table = record_table("Recognition, headline figures", ordered, columns)
+    return Section("recognition", "Recognition", LEAD, (figure, table, every_row(every.records)))
+
+
+def story(run: Run) -> Figure | None:
+    """The picture of the first screen: concepts against objects, the model's own queries against a probe."""
+    main = run.results.headline(analysis="recognition")
+    shown = [question for question in _questions(main) if question in ("Concepts", *OBJECTS.values())]
+    rows = _rows(main, shown)
+    if not rows:
+        return None
+    style = Style("share of scenes recognised", (0, 1.03), bars=True, values=True, step=25, gap=20)
+    return forest("story", "What can be read from the vector", rows, style)
+
+
+def question(record: Record) -> str:
+    """What a recognition record asks, as the heading of its row."""
+    if record.metric == "object_recognition":
+        return OBJECTS.get(record.target or "all", f"Objects, {plain(record.target)}")
+    if record.metric == "concept_recognition":
+        known = {"mean": "Concepts", None: "Concepts", "joint": "All concepts at once"}
+        return known.get(record.target, str(record.target))
+    return " ".join(part for part in (plain(record.metric), plain(record.target)) if part)
+
+
+def series(estimator: str | None, others: Sequence[str]) -> Series:
+    """The look of an estimator: fixed for the two known ones."""
+    if estimator in KNOWN:
+        return KNOWN[estimator]
+    place = 2 + others.index(estimator or "")
+    return Series(plain(estimator) or "value", HUES[place % len(HUES)], SYMBOLS[place % len(SYMBOLS)])
+
+
+def _questions(records: Results) -> list[str]:
+    """Rows in reading order: concepts, each concept, all concepts, objects from all to the strictest scenes."""
+    found = list(dict.fromkeys(question(r) for r in records))
+    last = ["All concepts at once", *OBJECTS.values()]
+    first = [q for q in ("Concepts",) if q in found]
+    middle = [q for q in found if q not in first and q not in last]
+    return [*first, *middle, *(q for q in last if q in found)]
+
+
+def _rows(records: Results, questions: Sequence[str]) -> list[Row]:
+    others = list(dict.fromkeys(r.estimator or "" for r in records if r.estimator not in KNOWN))
+    return [(one, [(series(r.estimator, others), r) for r in records if question(r) == one]) for one in questions]

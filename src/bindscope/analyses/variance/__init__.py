@@ -1,0 +1,1 @@
+"""Variance shares: concepts, slots, the interaction within objects, pairs across objects."""

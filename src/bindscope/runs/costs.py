@@ -1,0 +1,72 @@
+"""What an analysis will roughly cost, said before it starts.
+
+Counts of multiplications in the dominant products, over the speed of a small product on this machine. Right within a
+factor of about three; meant to tell seconds from minutes from hours.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+import numpy as np
+
+from bindscope.analyses.geometry.retrieval import MAX_GALLERY, SAMPLED_QUERIES
+from bindscope.probes import MAX_CHOICE_ROWS, MAX_TRAIN_ROWS
+from bindscope.scenes import SceneTable
+from bindscope.parallel import one_thread
+
+TRAIN_SHARE = 0.4
+PRODUCTS = 60  # with the training rows, in one fit of a probe
+RECONSTRUCTIONS = 10  # whose nearest neighbours are looked for
+OVERHEAD = 3.0  # of everything around the products, measured
+WORTH_SAYING = 2.0  # seconds
+
+
+def estimate(analysis: str, table: SceneTable, dimensions: int) -> float | None:
+    """Seconds that an analysis of a table takes here, roughly; None where that is not known."""
+    work = {"recognition": _recognition, "geometry": _geometry}.get(analysis)
+    return None if work is None else OVERHEAD * work(table, dimensions) / _speed()
+
+
+def about(seconds: float | None) -> str:
+    """The estimate as the end of a sentence; empty where it is short or unknown.
+
+    >>> about(None), about(1.0), about(34.0), about(600.0)
+    ('', '', ', about 30 s', ', about 10 min')
+    """
+    if seconds is None or seconds < WORTH_SAYING:
+        return ""
+    if seconds < 90:
+        return f", about {_rounded(seconds)} s"
+    return f", about {_rounded(seconds / 60)} min" if seconds < 5400 else f", about {seconds / 3600:.1f} h"
+
+
+def _rounded(value: float) -> int:
+    return max(1, round(value)) if value < 10 else 10 * round(value / 10)
+
+
+def _recognition(table: SceneTable, dimensions: int) -> float:
+    rows = min(TRAIN_SHARE * len(table), MAX_TRAIN_ROWS)
+    one = 2.0 * rows * dimensions * (table.n_objects + sum(table.space.sizes))
+    fits = 1.0 + min(rows, MAX_CHOICE_ROWS) / max(rows, 1.0) + (6.0 if len(table) <= MAX_GALLERY else 0.0)
+    return one * PRODUCTS * fits
+
+
+def _geometry(table: SceneTable, dimensions: int) -> float:
+    queries = len(table) if len(table) <= MAX_GALLERY else SAMPLED_QUERIES
+    width = min(dimensions, table.n_slots * table.n_objects)
+    return float(RECONSTRUCTIONS) * queries * len(table) * (0.5 * width + 40)
+
+
+@cache
+def _speed() -> float:
+    """Multiplications a second, of all processors together."""
+    left, right = np.ones((1024, 384), dtype=np.float32), np.ones((384, 128), dtype=np.float32)
+    best = float("inf")
+    with one_thread():
+        for _ in range(3):
+            start = time.perf_counter()
+            left @ right
+            best = min(best, time.perf_counter() - start)
+    return left.size * right.shape[1] / best

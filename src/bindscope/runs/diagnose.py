@@ -1,0 +1,377 @@
+"""The main job: a model and data in, a run directory with records out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bindscope
+from bindscope.datasets import Dataset, load_dataset
+from bindscope.datasets.wording import Captions, caption_set
+from bindscope.design import MAX_COLUMNS, object_design
+from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
+from bindscope.encoders import Encoder, load_encoder
+from bindscope.encoders.base import Vectors
+from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
+from bindscope.analyses.editing import explorer
+from bindscope.analyses.alignment.measure import alignment_records
+from bindscope.analyses.audit.measure import audit_records
+from bindscope.analyses.codelength.measure import codelength_records
+from bindscope.runs.costs import about, estimate
+from bindscope.analyses.crossmodal.measure import crossmodal_records
+from bindscope.analyses.editing.measure import editing_records
+from bindscope.analyses.noise import ceiling_records, denoised_records, replicated
+from bindscope.analyses.occlusion import occluded, occluded_geometry, occluded_recognition
+from bindscope.analyses.recognition.measure import other_count_records, probed, recognition_records
+from bindscope.analyses.removal.reference import removal_records
+from bindscope.analyses.crossmodal.repair import repair_records
+from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
+from bindscope.runs.samples import write_samples
+from bindscope.analyses.geometry.measure import geometry_records, variance_records
+from bindscope.analyses.variance.shares import nested_designs
+from bindscope.probes import ProbeSet
+from bindscope.results import Record, Results
+from bindscope.scenes import BoolArray, SceneTable
+from bindscope.parallel import one_thread
+
+# all that a diagnosis can run, in this order
+ANALYSES = (
+    "audit",
+    "recognition",
+    "geometry",
+    "variance",
+    "removal",
+    "editing",
+    "codelength",
+    "crossmodal",
+    "alignment",
+)
+# what it runs when nothing is asked for
+DEFAULT = ("audit", "recognition", "geometry", "variance", "crossmodal", "alignment")
+ALL = "all"  # stands for every analysis
+TWO_SIDED = ("crossmodal", "alignment")  # made where the model has a second side
+EXAMPLES = 6
+SMALLEST = 1e-15  # below it squares leave single precision
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a diagnosis is asked for. `sample`: number of scenes to draw by seed; None takes all."""
+
+    model: str
+    data: str
+    analyses: tuple[str, ...] = DEFAULT
+    seed: int = 0
+    sample: int | None = None
+    prompt: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if ALL in self.analyses:
+            object.__setattr__(self, "analyses", ANALYSES)
+        for name in self.analyses:
+            if name not in ANALYSES:
+                raise UnknownNameError("analysis", name, (*ANALYSES, ALL))
+        if not self.analyses:
+            raise InputError(f"no analysis was asked for; give some of {', '.join(ANALYSES)}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"the seed must be 0 or larger and below 2^63, got {self.seed}")
+        if self.sample is not None and self.sample < 2:
+            raise InputError(f"--sample must be at least 2 scenes, got {self.sample}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+
+    def command(self) -> str:
+        """The command line that makes this run again."""
+        words = ["bindscope", "diagnose", self.model, "--data", self.data]
+        if self.analyses != DEFAULT:
+            words += ["--analyses", ",".join(self.analyses)]
+        pairs = {
+            "--seed": self.seed or None,
+            "--sample": self.sample,
+            "--prompt": self.prompt,
+            "--device": self.device,
+            "--batch-size": self.batch_size,
+        }
+        for flag, value in pairs.items():
+            words += [flag, str(value)] if value is not None else []
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its directory, its results and its config."""
+
+    directory: Path
+    results: Results
+    config: Mapping[str, Any]
+
+
+def diagnose(
+    model: str,
+    data: str,
+    out: str | Path | None = None,
+    *,
+    analyses: Sequence[str] = DEFAULT,
+    seed: int = 0,
+    sample: int | None = None,
+    prompt: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    cache: str | Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Diagnose a model on data and write a run directory (default `runs/<hash>`).
+
+    model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
+    """
+    settings = Settings(model, data, tuple(analyses), seed, sample, prompt, device, batch_size)
+    say = progress or (lambda text: None)
+    store = default_cache() if cache is None else Path(cache)
+    dataset = _sampled(load_dataset(data, cache=store), settings)
+    _refuse_hopeless(dataset.table)
+    _refuse_too_wide(dataset.table, settings)
+    encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
+    digest = config_hash(_identity(settings, dataset))
+    writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
+    say(f"embedding {len(dataset.items):,} scenes with {model}")
+    captions = captions_for(encoder, dataset, settings)
+    embeddings = embed(
+        encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None, captions=captions
+    )
+    _refuse_constant(embeddings, settings)
+    _refuse_one_sided(embeddings, settings)
+    records = analyse(embeddings, settings, writer, say)
+    results = Results(records).stamped(
+        model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
+    )
+    say("writing the run directory")
+    _save_embeddings(embeddings, writer.partial)
+    if "editing" in settings.analyses:
+        _save_explorer(embeddings, dataset, seed, writer.partial)
+    config = _config(settings, dataset, embeddings, encoder, digest)
+    config["samples"] = write_samples(dataset, writer.partial)
+    return Run(writer.complete(config, results), results, config)
+
+
+def captions_for(encoder: Encoder, dataset: Dataset, settings: Settings) -> Captions | None:
+    """Captions of the data for encoders that can read them, if an analysis asks for them."""
+    if encoder.captions == "none" or not set(TWO_SIDED) & set(settings.analyses):
+        return None
+    return caption_set(dataset, seed=settings.seed, made=encoder.captions == "any")
+
+
+def _refuse_one_sided(embeddings: Embeddings, settings: Settings) -> None:
+    if embeddings.captions is None and set(settings.analyses) <= set(TWO_SIDED):
+        raise InputError(
+            f"{settings.model} has no second side for {' and '.join(settings.analyses)}; choose a model that also encodes "
+            "captions (file: takes ?captions=PATH)"
+        )
+
+
+def analyse(
+    embeddings: Embeddings, settings: Settings, writer: RunWriter | None = None, say: Progress | None = None
+) -> list[Record]:
+    """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
+    tell = say or (lambda text: None)
+    jobs = _Jobs(embeddings, settings.seed, tell)
+    records: list[Record] = []
+    for name in (word for word in ANALYSES if word in settings.analyses):
+        done = writer.finished(name) if writer else None
+        if done is None:
+            cost = about(estimate(name, jobs.main.table, embeddings.vectors.shape[1]))
+            tell(f"{name} of {len(embeddings.table):,} scenes{cost}")
+            done = jobs.run(name)
+            if writer:
+                writer.keep(name, done)
+        records += done
+    return records
+
+
+class _Jobs:
+    """The analyses of one set of embeddings; what several of them need is made once, when first needed."""
+
+    def __init__(self, embeddings: Embeddings, seed: int, say: Progress) -> None:
+        table = embeddings.table
+        self.whole, self.seed, self.say = embeddings, seed, say
+        self.main = of_count(embeddings, table.headline_count)
+        self._probes: tuple[ProbeSet, BoolArray] | None = None
+
+    def run(self, name: str) -> list[Record]:
+        makers: dict[str, Callable[[], list[Record]]] = {
+            "audit": lambda: audit_records(self.whole.table, self.seed),
+            "recognition": self.recognition,
+            "geometry": self.geometry,
+            "variance": lambda: variance_records(self.main, self.seed),
+            "removal": lambda: removal_records(self.main, self.seed, self.say),
+            "editing": lambda: editing_records(self.main, self.singles, *self.probes, self.seed, self.say),
+            "codelength": lambda: codelength_records(self.main, self.seed, say=self.say),
+            "crossmodal": lambda: [*crossmodal_records(self.main, self.seed), *repair_records(self.main, self.seed)],
+            "alignment": lambda: alignment_records(self.main, self.seed),
+        }
+        with one_thread():
+            return makers[name]()
+
+    @property
+    def probes(self) -> tuple[ProbeSet, BoolArray]:
+        if self._probes is None:
+            self._probes = probed(self.main.vectors, self.main.table, self.seed)
+        return self._probes
+
+    def recognition(self) -> list[Record]:
+        records = recognition_records(self.main, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += denoised_records(self.main, *self.probes, self.seed)
+        if occluded(self.main.table):
+            records += occluded_recognition(self.main, *self.probes, self.seed)
+        for count in np.unique(self.whole.table.counts):
+            if count != self.main.table.headline_count:
+                records += other_count_records(of_count(self.whole, int(count)), self.seed)
+        return records
+
+    @property
+    def singles(self) -> tuple[Vectors, SceneTable] | None:
+        """One-object scenes beside those of several objects, if there are any."""
+        alone = self.whole.table.rows_with(1)
+        if self.main.table.headline_count == 1 or not len(alone):
+            return None
+        return self.whole.vectors[alone], self.whole.table.take(alone)
+
+    def geometry(self) -> list[Record]:
+        records = geometry_records(self.main, self.singles, *self.probes, self.seed)
+        if replicated(self.main.table):
+            records += ceiling_records(self.main, self.seed)
+        if occluded(self.main.table):
+            records += occluded_geometry(self.main, self.seed)
+        return records
+
+
+def of_count(embeddings: Embeddings, count: int) -> Embeddings:
+    """The scenes of one number of objects."""
+    rows = embeddings.table.rows_with(count)
+    if len(rows) == len(embeddings.table):
+        return embeddings
+    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
+
+
+def _save_explorer(embeddings: Embeddings, dataset: Dataset, seed: int, directory: Path) -> None:
+    count = embeddings.table.headline_count
+    content = explorer.explorer(of_count(embeddings, count), embeddings.table.rows_with(count), dataset, seed)
+    if content is not None:
+        write_text(directory / explorer.FILE, explorer.as_json(content))
+
+
+def _sampled(dataset: Dataset, settings: Settings) -> Dataset:
+    if settings.sample is None or settings.sample >= len(dataset.table):
+        return dataset
+    rng = np.random.default_rng([settings.seed, 71])
+    return dataset.take(np.sort(rng.choice(len(dataset.table), settings.sample, replace=False)))
+
+
+def _refuse_hopeless(table: SceneTable) -> None:
+    if table.n_objects < 2:
+        raise TableError(f"the data shows one object only ({table.object_name(0)!r}); binding needs at least two")
+    main = table.take(table.rows_with(table.headline_count))
+    bags = int(main.bag_ids.max()) + 1
+    if bags < 2:
+        raise TableError(
+            f"the data has {len(main)} scenes of {table.headline_count} objects with one bag of values only; "
+            "give scenes with at least two different bags"
+        )
+
+
+def _refuse_too_wide(table: SceneTable, settings: Settings) -> None:
+    """Designs that no least-squares fit here can hold are refused before the vectors are made."""
+    main = table.take(table.rows_with(table.headline_count))
+    by_slot = lambda: int(object_design(main, by_slot=True).shape[1])  # noqa: E731
+    makers: dict[str, Callable[[], int]] = {
+        "geometry": by_slot,
+        "removal": by_slot,
+        "editing": by_slot,
+        "variance": lambda: int(nested_designs(main)[-1].shape[1]),
+    }
+    for name in settings.analyses:
+        width = makers[name]() if name in makers else 0
+        if width > MAX_COLUMNS:
+            raise InputError(
+                f"{name} of these scenes needs a design of {width:,} columns and a least-squares fit here takes at most "
+                f"{MAX_COLUMNS:,}; leave it out with --analyses, or use fewer objects or values"
+            )
+
+
+def _refuse_constant(embeddings: Embeddings, settings: Settings) -> None:
+    """Vectors that are all the same answer no question, and single precision cannot see tiny ones."""
+    if set(settings.analyses) <= {"audit"}:
+        return
+    low, high = embeddings.vectors.min(axis=0), embeddings.vectors.max(axis=0)
+    if (low == high).all():
+        raise VectorsError(
+            f"the embeddings do not vary: all {len(embeddings.vectors)} vectors are equal; check the encoder and its input"
+        )
+    if max(float(high.max()), -float(low.min())) < SMALLEST:
+        raise VectorsError(f"no vector holds a number as large as {SMALLEST:.0e}; scale the vectors up")
+
+
+def _identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """The inputs that name a run; device and batch size change no number that is reported."""
+    return {
+        "model": settings.model,
+        "data": settings.data,
+        "digest": dataset.digest,
+        "analyses": sorted(settings.analyses),
+        "seed": settings.seed,
+        "sample": settings.sample,
+        "prompt": settings.prompt,
+        "version": bindscope.__version__,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _config(
+    settings: Settings, dataset: Dataset, embeddings: Embeddings, encoder: Encoder, digest: str
+) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "bindscope": bindscope.__version__,
+        "hash": digest,
+        "command": settings.command(),
+        "model": settings.model,
+        "data": settings.data,
+        "data_digest": dataset.digest,
+        "data_options": dict(dataset.options),
+        "modality": dataset.modality,
+        "analyses": list(settings.analyses),
+        "seed": settings.seed,
+        "options": {
+            "sample": settings.sample,
+            "prompt": settings.prompt,
+            "device": settings.device,
+            "batch_size": settings.batch_size,
+        },
+        "versions": versions(),
+        "fidelity": dict(embeddings.fidelity),
+        "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
+        "slots": list(dataset.slots),
+        "examples": _examples(dataset),
+        "created": now(),
+    }
+
+
+def _examples(dataset: Dataset) -> list[str]:
+    rows = np.unique(np.linspace(0, len(dataset.table) - 1, EXAMPLES).astype(int))
+    return [dataset.describe(int(row)) for row in rows]
+
+
+def _save_embeddings(embeddings: Embeddings, directory: Path) -> None:
+    try:
+        save_embeddings(embeddings, directory)
+    except OSError as error:
+        raise StoreError(f"cannot write embeddings to {directory}: {error.strerror or error}") from error

@@ -1,0 +1,124 @@
+"""Gates for CI: `--fail-if "object_recognition<0.8"`."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bindscope.errors import InputError, UnknownNameError
+from bindscope.runs.verdict import judged_by
+from bindscope.results import Record, Results
+
+ALIKE = 0.8  # of two words that are meant to be one
+_OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+_CONDITION = re.compile(
+    r"\s*(?P<metric>[a-z_0-9@]+)(?:\[(?P<target>[^\]]+)\])?(?:\.(?P<field>value|ci_low|ci_high))?"
+    r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
+    re.IGNORECASE,
+)
+_DEFAULT_TARGETS = {"concept_recognition": "mean", "object_recognition": "all", "r2": "level1"} | {
+    "swap_confusion_at_1": "scene_to_caption",
+    "recall_at_1": "scene_to_caption",
+    "recall_at_5": "scene_to_caption",
+    "recall_at_10": "scene_to_caption",
+    "swap_margin": "all",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`metric[target].field sign bound`; target and field may be left out (value, and the headline target)."""
+
+    text: str
+    metric: str
+    target: str | None
+    field: str
+    sign: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class GateOutcome:
+    """One condition, the record that it read, and whether it made the gate fail."""
+
+    condition: Condition
+    record: Record
+    failed: bool
+
+    def sentence(self) -> str:
+        """One line for a log."""
+        number = getattr(self.record, self.condition.field)
+        word = "FAILED" if self.failed else "passed"
+        where = f"{self.record.estimator or '-'}, {self.record.target or '-'}"
+        return f"gate {word}: {self.condition.text} ({self.record.metric} is {number:.4f}; {where})"
+
+
+def parse_conditions(expression: str, known: Iterable[str] = ()) -> list[Condition]:
+    """Conditions joined by `,` or ` or `: the gate fails if any holds. InputError on anything else.
+
+    known: metrics; one that is not among them and looks like one of them is refused as a slip of the pen.
+    """
+    parts = [part for part in re.split(r",|\bor\b", expression) if part.strip()]
+    if not parts:
+        raise InputError('--fail-if is empty; expected e.g. "object_recognition<0.8"')
+    conditions, words = [_parse(part) for part in parts], list(known)
+    for one in conditions:
+        if one.metric not in words and difflib.get_close_matches(one.metric, words, cutoff=ALIKE):
+            raise UnknownNameError("metric in --fail-if", one.metric, words)
+    return conditions
+
+
+def _parse(text: str) -> Condition:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise InputError(
+            f'--fail-if {text.strip()!r} is not understood; expected METRIC<NUMBER, e.g. "object_recognition<0.8" or '
+            '"object_recognition[unshared].ci_low<0.8"'
+        )
+    metric = found["metric"].lower().replace("@", "_at_")
+    try:
+        bound = float(found["bound"])
+    except ValueError:
+        raise InputError(f"--fail-if {text.strip()!r}: {found['bound']!r} is not a number") from None
+    target = found["target"] or _DEFAULT_TARGETS.get(metric)
+    metric = "retrieval_top1" if metric == "recall_at_1" else metric
+    return Condition(text.strip(), metric, target, (found["field"] or "value").lower(), found["sign"], bound)
+
+
+def judge(results: Results, expression: str) -> list[GateOutcome]:
+    """Evaluate every condition; recognition reads zero-shot where there is one, else the held-out probe."""
+    return [_judged(results, condition) for condition in parse_conditions(expression)]
+
+
+def _judged(results: Results, condition: Condition) -> GateOutcome:
+    record = _record(results, condition)
+    number = getattr(record, condition.field)
+    if number is None:
+        raise InputError(
+            f"--fail-if {condition.text!r}: {condition.field} of {condition.metric} is not available in this run"
+        )
+    return GateOutcome(condition, record, bool(_OPERATORS[condition.sign](number, condition.bound)))
+
+
+def _record(results: Results, condition: Condition) -> Record:
+    found = results.headline(metric=condition.metric)
+    if not len(found):
+        known = {record.metric for record in results if record.analysis != "audit"}
+        raise UnknownNameError("metric in --fail-if", condition.metric, known or {"none"})
+    recognition = found.select(analysis="recognition")
+    if len(recognition):
+        found = recognition.select(estimator=judged_by(results))
+    targets = {record.target for record in found if record.target}
+    if condition.target is not None and condition.target not in targets:
+        raise UnknownNameError(f"target of {condition.metric} in --fail-if", condition.target, targets)
+    if condition.target is None and len(targets) > 1:
+        raise InputError(
+            f"--fail-if {condition.text!r}: {condition.metric} has several targets; write one of "
+            f"{', '.join(f'{condition.metric}[{target}]' for target in sorted(targets))}"
+        )
+    chosen = found.select(target=condition.target) if condition.target is not None else found
+    preferred = chosen.select(estimator="ols+pos", split="held_out")
+    return (preferred if len(preferred) else chosen).records[0]

@@ -1,0 +1,1 @@
+"""What pages and terminals are made of: words, blocks, figures."""

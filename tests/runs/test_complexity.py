@@ -1,0 +1,254 @@
+"""`bindscope complexity RUN` on planted worlds: whole path, resume, verdicts, bad input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bindscope.analyses.complexity.findings import complexity_sentences, readable
+from bindscope.embeddings import load_embeddings
+from bindscope.errors import InputError, StoreError
+from bindscope.results import Record, Results, read_results
+from bindscope.run_directory import replace_records
+from bindscope.runs import grid as experiment
+from bindscope.runs.diagnose import diagnose
+from bindscope.runs.grid import Cell, Settings, grid, run_complexity
+from commands import exit_code
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def without_code_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have tests of their own, and take longer than the small grids here."""
+    monkeypatch.setattr(experiment, "codelength_records", lambda *arguments: [])
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(model: str, data: str, name: str = "run") -> Path:
+        return diagnose(model, data, tmp_path / name, analyses=("audit",), cache=tmp_path / "cache").directory
+
+    return made
+
+
+def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = exit_code(list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_command_appends_its_records_and_writes_the_report(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make("planted:bag?dim=48", "text:5x5")
+    before = read_results(run)
+    code, out, err = run_cli(
+        capsys, "complexity", str(run), "--learners", "additive,neighbours", "--coverage", "0.5,0.6", "--splits", "2"
+    )
+    assert code == 0, err
+    assert "8 cells" in err
+    assert "additive predicts the vectors of unseen objects exactly" in out
+    assert out.strip().splitlines()[-1] == str(run / "report.html")
+    assert "Complexity of the binding function" in (run / "report.html").read_text()
+    assert not (run / "complexity.partial").exists()
+    after = read_results(run)
+    assert after.records[: len(before)] == before.records
+    assert json.loads((run / "config.json").read_text())["complexity"]["coverages"] == [0.5, 0.6]
+    for coverage in (0.5, 0.6):
+        found = after.one(analysis="complexity", metric="r2", estimator="additive", split="test", coverage=coverage)
+        assert found.value == pytest.approx(1.0, abs=1e-9)
+        assert found.config_hash == before.records[0].config_hash
+        objects = after.one(
+            analysis="complexity", metric="object_recognition", estimator="additive", split="test",
+            target="closed", coverage=coverage,
+        )  # fmt: skip
+        assert objects.ceiling == pytest.approx(0.5)
+        assert objects.chance == pytest.approx(1 / 300)
+        assert objects.value is not None
+        assert objects.value <= 0.6
+    run_cli(capsys, "complexity", str(run), "--learners", "additive", "--coverage", "0.5", "--splits", "1")
+    again = read_results(run)
+    assert again.records[: len(before)] == before.records
+    assert {r.coverage for r in again if r.analysis == "complexity" and r.estimator == "additive"} == {0.5, None}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(make: Make) -> None:
+    runs = [make("planted:mixed?dim=24&noise=0.2", "text:4x4", name) for name in "abc"]
+    settings = [Settings((0.6,), ("additive", "per-object", "mlp:8?epochs=2"), 1, seed=seed) for seed in (0, 0, 1)]
+    for run, one in zip(runs, settings, strict=True):
+        run_complexity(run, one)
+    texts = [(run / "results.csv").read_bytes() for run in runs]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_killed_grid_goes_on_where_it_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, killed = make("planted:mixed?dim=16", "text:4x4", "a"), make("planted:mixed?dim=16", "text:4x4", "b")
+    settings = Settings((0.5, 0.7), ("additive", "ridge"), 2)
+    run_complexity(whole, settings)
+    fitted: list[Cell] = []
+    real = experiment.fit_cell
+
+    def counting(cell: Cell, *rest: object) -> object:
+        if len(fitted) == 5:
+            raise KeyboardInterrupt
+        fitted.append(cell)
+        return real(cell, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(experiment, "fit_cell", counting)
+    before = (killed / "results.parquet").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        run_complexity(killed, settings)
+    assert (killed / "results.parquet").read_bytes() == before
+    broken = sorted(file for file in (killed / "complexity.partial").iterdir() if not file.name.startswith("probes"))
+    assert len(broken) == 5
+    monkeypatch.setattr(experiment, "cross_probes", None)  # the probes are not made again either
+    broken[0].write_bytes(broken[0].read_bytes()[:100])  # cut short: made again
+    again: list[Cell] = []
+    monkeypatch.setattr(experiment, "fit_cell", lambda cell, *rest: (again.append(cell), real(cell, *rest))[1])
+    run_complexity(killed, settings)
+    assert len(again) == 8 - 4
+    assert (killed / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("world", "data"),
+    [
+        ("planted:bag?dim=16", "text:3x3?m=3&same=true"),
+        ("planted:bag?dim=16", "text:6x6?m=1"),
+        ("planted:mixed?dim=16&noise=0.3", "text:5x4?replicates=2"),
+    ],
+)
+def test_other_shapes(make: Make, world: str, data: str) -> None:
+    run = make(world, data)
+    results = run_complexity(run, Settings((0.7,), ("additive", "global"), 1))
+    assert len(results.headline(metric="r2", split="test", estimator="additive")) == 1
+    has_noise = results.first(metric="noise_ceiling")
+    assert (has_noise is not None) == ("replicates" in data)
+    if has_noise is not None:
+        assert has_noise.value == pytest.approx(1 / 1.09, abs=0.08)  # a few held-out objects vary less than all
+
+
+def test_each_figure_has_an_interval_and_every_learner_its_training_fit(make: Make) -> None:
+    run = make("planted:mixed?dim=32&noise=0.1", "text:6x6")
+    results = run_complexity(run, Settings((0.5,), ("additive", "mlp:32?epochs=5"), 2))
+    for record in results.headline(metric=("r2", "object_recognition", "concept_recognition")):
+        if record.value is not None:
+            assert record.ci_low is not None, record
+            assert record.ci_low <= record.value <= record.ci_high, record  # type: ignore[operator]
+    for learner in ("additive", "mlp:32?epochs=5"):
+        words = {"estimator": learner, "coverage": 0.5, "split": "train"}
+        assert len(results.headline(metric="r2", **words)) == 1
+        assert len(results.headline(metric="fits_training", **words)) == 1
+        assert len(results.headline(metric="converged", **words)) == 1
+        spread = results.select(lambda r: r.extra.get("spread") == "splits", estimator=learner, metric="r2")
+        assert len(spread) == 1
+    keys = [(r.metric, r.estimator, r.target, r.split, r.coverage) for r in results.headline()]
+    assert len(keys) == len(set(keys))
+
+
+def test_rank_curve_of_a_form(make: Make) -> None:
+    run = make("planted:product?rank=2&dim=32", "text:7x7")
+    results = run_complexity(run, Settings((0.8,), ("per-object",), 1))
+    found = results.select(lambda r: "rank" in r.extra, metric="r2", estimator="per-object")
+    by_rank = {r.extra["rank"]: r.value for r in found}
+    assert set(by_rank) == {0, 1, 2, 4, 8, 16}
+    assert by_rank[2] == pytest.approx(1.0, abs=1e-3)
+    assert by_rank[0] < 0.5  # type: ignore[operator]
+    assert results.one(metric="r2", estimator="per-object", split="test").value == pytest.approx(1.0, abs=1e-3)
+
+
+def test_coverages_without_scenes_are_left_out(make: Make) -> None:
+    table = load_embeddings(make("planted:bag?dim=8", "text:3x2")).table
+    with pytest.warns(UserWarning, match=r"left out there"):
+        cells = grid(Settings((0.1, 0.5), ("additive",), 1), table)
+    assert {cell.coverage for cell in cells} == {0.5}
+
+
+def test_wrong_input_is_one_clear_line(make: Make, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = make("planted:bag?dim=8", "text:3x3")
+    for arguments, message in (
+        (("--learners", "aditive"), "did you mean additive"),
+        (("--learners", ","), "names none"),
+        (("--coverage", "1.5"), "between 0 and 1"),
+        (("--coverage", "half"), "numbers between 0 and 1"),
+        (("--coverage", ","), "no coverage was asked for"),
+        (("--splits", "0"), "--splits must be at least 1"),
+        (("--learners", "additive", "--coverage", "0.05"), "no coverage of 0.05 leaves scenes"),
+    ):
+        code, _, err = run_cli(capsys, "complexity", str(run), *arguments)
+        lines = [line for line in err.splitlines() if line.startswith("error: ")]
+        assert code == 2, arguments
+        assert len(lines) == 1
+        assert message in lines[0]
+    assert run_cli(capsys, "complexity", str(tmp_path / "no"))[0] == 2
+    with pytest.raises(InputError, match="seed must be 0 or larger"):
+        Settings(seed=-1)
+
+
+def curve(learner: str, value: float, half: float, fits: float = 1.0, real: float = 0.97) -> Results:
+    """Made-up records of one coverage."""
+    words = {"coverage": 0.5, "n_objects": 100, "ceiling": 0.5}
+    closed = {"metric": "object_recognition", "target": "closed", "split": "test", **words}
+    train = {"split": "train", "coverage": 0.5}
+    design = [("identified", 1.0), ("held_out_objects", 50.0), ("closed_scenes", 400.0)]
+    return Results(
+        [
+            *(Record("complexity", metric, one, coverage=0.5, split="test") for metric, one in design),
+            Record("complexity", value=value, estimator=learner, ci_low=value - half, ci_high=value + half, **closed),
+            Record("complexity", value=real, estimator="real", ci_low=real - 0.02, ci_high=real + 0.02, **closed),
+            Record("complexity", "fits_training", fits, learner, **train),
+            Record("complexity", "object_recognition", 0.99, learner, "unshared", **train),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        (curve("mlp:1024", 0.15, 0.03), "the function is memorised"),
+        (curve("mlp:1024", 0.80, 0.05), "a small learner finds the rule"),
+        (curve("mlp:1024", 0.45, 0.10), "Undecided"),
+        (curve("mlp:1024", 0.15, 0.03, fits=0.5), "support no verdict on binding"),
+        (curve("mlp:1024", 0.15, 0.03, real=0.5), "do not read the objects from the real held-out vectors"),
+    ],
+)
+def test_the_verdict_says_only_what_the_intervals_carry(results: Results, words: str) -> None:
+    assert readable(results, 0.5)
+    assert words in " ".join(complexity_sentences(results))
+
+
+def test_no_verdict_without_enough_held_out() -> None:
+    few = [
+        Record("complexity", r.metric, 2.0, coverage=0.5, split="test") if r.metric == "held_out_objects" else r
+        for r in curve("mlp:1024", 0.1, 0.01)
+    ]
+    assert complexity_sentences(Results(few)) == [
+        "No coverage leaves enough identified, held-out objects, so the curves support no verdict."
+    ]
+    assert complexity_sentences(Results([])) == []
+
+
+def test_replacing_records_keeps_the_rest(make: Make) -> None:
+    run = make("planted:bag?dim=8", "text:3x3")
+    before = read_results(run)
+    fresh = Results([Record("complexity", "r2", 0.5)])
+    replace_records(run, ("complexity",), fresh)
+    replace_records(run, ("complexity",), fresh)
+    assert read_results(run).records == (*before.records, *fresh.records)
+    assert not [file for file in run.iterdir() if file.name.startswith(".results")]
+    with pytest.raises(StoreError, match="no results at"):
+        replace_records(run / "nowhere", ("complexity",), fresh)
+
+
+def test_processes_side_by_side_give_the_same_results(make: Make) -> None:
+    settings = Settings((0.5, 0.7), ("additive", "per-object?rank=1"), 1, codelength=False)
+    one, two = (make("planted:product?rank=2&dim=32", "text:6x6", name) for name in ("one", "two"))
+    said: list[str] = []
+    alone = run_complexity(one, settings)
+    together = run_complexity(two, settings, said.append, workers=2)
+    assert together.to_json() == alone.to_json()
+    assert sum(line.startswith("cell ") for line in said) == 4
+    assert not (two / "complexity.partial").exists()
