@@ -29,6 +29,7 @@ GROUND = [
     "swaps",
     "design",
     "recognition",
+    "binding",
     "softmax",
     "probes",
 ]
