@@ -1,15 +1,209 @@
-"""Options behind a name: `text:10x10?same=true&m=2`. One parser for data sets and encoders."""
+"""Names that a user types: registries of what stands behind them, plug-ins of other packages, and options `?key=value`.
+
+A name is a word and what follows it: `text:10x10?same=true&m=2`. A registry maps the word to "module:thing", which is
+imported when first asked for. An installed package adds words of its own by entry points (`bindscope.encoders`,
+`bindscope.datasets`, `bindscope.learners`, `bindscope.analyses`).
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from bindscope.errors import InputError, UnknownNameError
+from bindscope.errors import BindscopeError, BindscopeWarning, InputError, UnknownNameError
 
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
+FORBIDDEN = ":?,& "  # what a word cannot hold
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A word that an installed package adds. package: its name and version, such as `acme 1.2`."""
+
+    word: str
+    place: str
+    package: str
+
+
+@dataclass
+class Registry(Generic[T]):
+    """Things of one kind by word: built in, added at run time, or from installed packages.
+
+    kind: in the singular, for messages ("encoder"). group: of the entry points. builtin: word -> "module:thing". ending:
+    put behind words in messages (":" for encoders and data sets). patterns: what a user may type -> a line on it.
+    fits: whether a thing from outside is of this kind.
+
+    >>> colours = Registry[str]("palette", "example.palettes", {"digits": "string:digits"})
+    >>> colours["digits"]
+    '0123456789'
+    """
+
+    kind: str
+    group: str
+    builtin: Mapping[str, str]
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    ending: str = ""
+    fits: Callable[[Any], bool] = callable
+    added: dict[str, tuple[T, str]] = field(default_factory=dict)
+
+    def __getitem__(self, word: str) -> T:
+        """The thing of a word; raises UnknownNameError with the nearest words, InputError for a plug-in that is broken."""
+        if word in self.builtin:
+            module, name = self.builtin[word].split(":")
+            found: T = getattr(importlib.import_module(module), name)
+            return found
+        if word in self.added:
+            return self.added[word][0]
+        plugins = self.plugins()
+        if word not in plugins:
+            raise self.unknown(word)
+        return self._loaded(plugins[word])
+
+    def unknown(self, word: str) -> UnknownNameError:
+        """The error of a word that is not known, with the nearest ones."""
+        return UnknownNameError(self.kind, word + self.ending, (known + self.ending for known in self))
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.builtin or word in self.added or word in self.plugins()
+
+    def __iter__(self) -> Iterator[str]:
+        """All words: built in, added, plugged in."""
+        return iter(dict.fromkeys([*self.builtin, *self.added, *self.plugins()]))
+
+    def add(self, word: str, thing: T, text: str) -> None:
+        """Make a thing known in this process; raises InputError for a word that is taken or could not be typed."""
+        if not word or set(word) & set(FORBIDDEN) or word in self.builtin:
+            raise InputError(
+                f"{word!r} cannot name a {self.kind}; take a new word without ':', '?', ',', '&' and blanks"
+            )
+        self.added[word] = (thing, text)
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Every word with its thing, loaded; a broken plug-in is one warning and left out."""
+        for word in self:
+            try:
+                yield word, self[word]
+            except InputError as error:
+                if word not in self.plugins():
+                    raise
+                warnings.warn(str(error), BindscopeWarning, stacklevel=1)
+
+    def described(self) -> dict[str, str]:
+        """What a user may type, with a line on each that says where it comes from if not from here."""
+        lines = {**self.patterns, **{word: text for word, (_, text) in self.added.items()}}
+        for word, plugin in self.plugins().items():
+            try:
+                text = (getattr(self._loaded(plugin), "__doc__", None) or "").strip().partition("\n")[0]
+            except InputError as error:
+                warnings.warn(str(error), BindscopeWarning, stacklevel=1)
+                continue
+            lines[word + self.ending] = f"{text} (from {plugin.package})".strip()
+        return lines
+
+    def package_of(self, word: str) -> str | None:
+        """Name and version of the package that plugged a word in; None for what is built in or added."""
+        plugin = self.plugins().get(word)
+        return None if plugin is None else plugin.package
+
+    def plugins(self) -> dict[str, Plugin]:
+        """Words of installed packages that are not taken; those that are taken are told and passed over."""
+        found: dict[str, Plugin] = {}
+        for plugin in installed(self.group, tuple(sys.path)):
+            first = found.get(plugin.word)
+            reason = f"{first.package} has it" if first is not None else self._refused(plugin.word)
+            if reason:
+                text = f"plug-in {plugin.word!r} of {plugin.package} is passed over: {reason}"
+                warnings.warn(text, BindscopeWarning, stacklevel=1)
+            else:
+                found[plugin.word] = plugin
+        return found
+
+    def _refused(self, word: str) -> str:
+        if not word or set(word) & set(FORBIDDEN):
+            return "a word has no ':', '?', ',', '&' and blanks"
+        return f"the {self.kind} {word!r} is there already" if word in self.builtin or word in self.added else ""
+
+    def _loaded(self, plugin: Plugin) -> T:
+        label = f"plug-in {plugin.word!r} ({plugin.place}) of {plugin.package}"
+        try:
+            thing: T = metadata.EntryPoint(plugin.word, plugin.place, self.group).load()
+        except (Exception, SystemExit) as error:  # other people's code may raise anything
+            raise InputError(f"{label} cannot be loaded ({one_line(error)}); mend or remove that package") from error
+        if not self.fits(thing):
+            raise InputError(f"{label} is no {self.kind} but {type(thing).__name__}; mend or remove that package")
+        return thing
+
+
+@cache
+def installed(group: str, path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    """The plug-ins of one group among the packages on a search path, by word; of two versions the first counts."""
+    found: list[Plugin] = []
+    seen: set[str] = set()
+    for package in metadata.distributions(path=list(path)):
+        name = str(package.metadata["Name"])
+        if name.lower() not in seen:
+            found += [Plugin(point.name, point.value, f"{name} {package.version}") for point in _points(package, group)]
+        seen.add(name.lower())
+    return tuple(sorted(found, key=lambda plugin: (plugin.word, plugin.package)))
+
+
+def _points(package: metadata.Distribution, group: str) -> list[metadata.EntryPoint]:
+    """A package's entry points of a group; those that cannot be read are told once and left out."""
+    try:
+        return [point for point in package.entry_points if point.group == group]
+    except (TypeError, ValueError, AttributeError, KeyError, OSError) as error:
+        name = package.metadata["Name"]
+        text = f"the entry points of the package {name} cannot be read ({one_line(error)}); reinstall it"
+        warnings.warn(text, BindscopeWarning, stacklevel=1)
+        return []
+
+
+def from_module(place: str, name: str, make: Callable[[Callable[..., Any]], Any]) -> Any:
+    """What `make` makes of a factory (`pkg.mod:factory`), imported with the current directory on the path.
+
+    Anything that goes wrong in it is an InputError of one line about `name`.
+    """
+    module, colon, factory = place.partition(":")
+    if not colon or not module or not factory:
+        raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return made_by(lambda: make(getattr(importlib.import_module(module), factory)), name)
+    finally:
+        sys.path.remove(here)
+
+
+def made_by(make: Callable[[], Any], name: str, kind: type | None = None) -> Any:
+    """What other people's code makes; whatever goes wrong in it, or another type, is an InputError of one line."""
+    try:
+        made = make()
+    except BindscopeError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"cannot make {name}: {one_line(error)}; check the code behind that name") from error
+    if kind is not None and not isinstance(made, kind):
+        raise InputError(f"{name} gave {type(made).__name__}; expected {_article(kind.__name__)}")
+    return made
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line of at most 200 characters: its type and the first line of what it says."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 @dataclass(frozen=True)

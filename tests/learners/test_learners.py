@@ -206,7 +206,7 @@ class Constant(Approximator):
 
 
 def test_ones_own_learner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_OWN", {})
+    monkeypatch.setattr(registry.LEARNERS, "added", {})
     register("constant", lambda rest, tune: Constant(), "the mean")
     assert approximator_names()["constant"] == "the mean"
     table = scenes(3, 3)

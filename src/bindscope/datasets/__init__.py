@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from bindscope.datasets.items import Dataset, Items
-from bindscope.errors import InputError, UnknownNameError
+from bindscope.errors import InputError
+from bindscope.names import Registry, made_by
 
 __all__ = ["Dataset", "Items", "dataset_names", "dataset_options", "load_dataset"]
 
@@ -39,6 +39,7 @@ TEXT_OPTIONS = {
     "?scenes=5000": "a sample of the scenes, drawn by seed (all)",
     "?seed=1": "seed of that sample (0)",
 }
+DATASETS = Registry[Callable[..., Dataset]]("data set", "bindscope.datasets", LOADERS, PATTERNS, ":")
 _FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
 
 
@@ -52,19 +53,20 @@ def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
     12
     """
     prefix, colon, rest = name.partition(":")
-    if not colon or prefix not in LOADERS:
-        suffix = Path(name).suffix.lower()
-        if suffix in _FILES:
-            raise InputError(f"{name!r} is a file name; write {_FILES[suffix]}:{name}")
-        raise UnknownNameError("data set", prefix + ":", (known + ":" for known in LOADERS))
-    module, function = LOADERS[prefix].split(":")
-    loader = cast(Callable[..., Dataset], getattr(importlib.import_module(module), function))
-    return loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
+    suffix = Path(name).suffix.lower()
+    if not (colon and prefix in DATASETS) and suffix in _FILES:
+        raise InputError(f"{name!r} is a file name; write {_FILES[suffix]}:{name}")
+    if not colon:
+        raise DATASETS.unknown(prefix)
+    loader = DATASETS[prefix]
+    if prefix in LOADERS:
+        return loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
+    return cast(Dataset, made_by(lambda: loader(rest, name), name, Dataset))
 
 
 def dataset_names() -> dict[str, str]:
     """Patterns of data set names, with a line on each."""
-    return dict(PATTERNS)
+    return DATASETS.described()
 
 
 def dataset_options() -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from typing import cast
 
 from bindscope.encoders.base import Encoder, Settings
-from bindscope.errors import InputError, UnknownNameError
+from bindscope.errors import InputError
+from bindscope.names import Registry, made_by
 
 __all__ = ["Encoder", "encoder_names", "load_encoder"]
 
@@ -37,6 +36,8 @@ PATTERNS = {
     "planted:KIND": "a world whose truth is known: bag, object, mixed, product, e.g. planted:mixed?dim=128&noise=0.1",
     "controlled:RUN": "a dual encoder that `bindscope train` trained from scratch",
 }
+Loader = Callable[[str, str, Settings], Encoder]
+ENCODERS = Registry[Loader]("encoder", "bindscope.encoders", LOADERS, PATTERNS, ":")
 
 
 def load_encoder(
@@ -56,19 +57,23 @@ def load_encoder(
     'planted:bag?dim=64'
     """
     prefix, colon, rest = name.partition(":")
-    if not colon or prefix not in LOADERS:
-        if not colon and "/" in name:
-            raise InputError(f"{name!r} names no kind of encoder; for a sentence-transformers model write st:{name}")
-        raise UnknownNameError("encoder", prefix + ":", (known + ":" for known in LOADERS))
+    if not colon and "/" in name:
+        raise InputError(f"{name!r} names no kind of encoder; for a sentence-transformers model write st:{name}")
+    if not colon:
+        raise ENCODERS.unknown(prefix)
+    loader = ENCODERS[prefix]
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch size must be at least 1, got {batch_size}")
-    if prompt is not None and prefix not in PROMPTED:
+    if prompt is not None and prefix in LOADERS and prefix not in PROMPTED:
         raise InputError(f"{prefix}: encoders take no prompt; leave it out")
-    module, function = LOADERS[prefix].split(":")
-    loader = cast(Callable[[str, str, Settings], Encoder], getattr(importlib.import_module(module), function))
-    return loader(rest, name, Settings(device, batch_size, prompt, seed))
+    settings = Settings(device, batch_size, prompt, seed)
+    if prefix in LOADERS:
+        return loader(rest, name, settings)
+    made: Encoder = made_by(lambda: loader(rest, name, settings), name, Encoder)
+    made.name = made.name or name
+    return made
 
 
 def encoder_names() -> dict[str, str]:
     """Patterns of encoder names, with a line on each."""
-    return dict(PATTERNS)
+    return ENCODERS.described()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions
 from bindscope.errors import BindscopeError, InputError
+from bindscope.names import from_module
 
 
 class CallableEncoder(Encoder):
@@ -64,28 +62,6 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
             f"{name} gave {type(made).__name__}; expected an Encoder, a function, or an object with .encode"
         )
     return CallableEncoder(call, name)
-
-
-def from_module(rest: str, name: str, make: Callable[[Callable[..., Any]], Any]) -> Any:
-    """What `make` makes of the factory `rest` (`pkg.mod:factory`), imported with the current directory on the path.
-
-    Anything that goes wrong in it is an InputError of one line about `name`.
-    """
-    place, colon, factory = rest.partition(":")
-    if not colon or not place or not factory:
-        raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        return make(getattr(importlib.import_module(place), factory))
-    except BindscopeError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"cannot make {name}: {type(error).__name__}: {error}; check the module and its factory"
-        ) from error
-    finally:
-        sys.path.remove(here)
 
 
 def _made(factory: Callable[..., Any], settings: Settings) -> Any:

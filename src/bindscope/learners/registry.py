@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from typing import cast
 
-from bindscope.encoders.module import from_module
-from bindscope.errors import InputError, UnknownNameError
+from bindscope.errors import InputError
 from bindscope.learners.base import Approximator
+from bindscope.names import Registry, from_module, made_by
 
 Factory = Callable[[str, bool], Approximator]
 
@@ -33,7 +31,7 @@ PATTERNS = {
     "neighbours": "mean over the k nearest training objects in each slot; ?k=3",
     "module:pkg.mod:factory": "your own: a factory of an Approximator",
 }
-_OWN: dict[str, tuple[Factory, str]] = {}
+LEARNERS = Registry[Factory]("learner", "bindscope.learners", LOADERS, PATTERNS)
 
 
 def load_approximator(name: str, tune: bool = False) -> Approximator:
@@ -45,31 +43,27 @@ def load_approximator(name: str, tune: bool = False) -> Approximator:
     'mlp:256'
     """
     word, rest = _split(name)
-    if word == "module":
-        made = from_module(rest, name, lambda factory: factory())
-        if not isinstance(made, Approximator):
-            raise InputError(f"{name} gave {type(made).__name__}; expected an Approximator")
-    elif word in _OWN:
-        made = _OWN[word][0](rest, tune)
-    elif word in LOADERS:
-        module, function = LOADERS[word].split(":")
-        made = cast(Factory, getattr(importlib.import_module(module), function))(rest, tune)
+    if word in LOADERS:
+        made = LEARNERS[word](rest, tune)
+    elif word == "module":
+        made = made_by(lambda: from_module(rest, name, lambda factory: factory()), name, Approximator)
     else:
-        raise UnknownNameError("learner", word, [*LOADERS, *_OWN])
+        factory = LEARNERS[word]
+        made = made_by(lambda: factory(rest, tune), name, Approximator)
     made.name = name
     return made
 
 
 def register(word: str, factory: Factory, text: str = "your own") -> None:
     """Make an approximator known by a word; `factory(rest, tune)` gets what follows it (`9?x=1` of `word:9?x=1`)."""
-    if not word or set(word) & set(":?,& ") or word in LOADERS or word == "module":
-        raise InputError(f"{word!r} cannot name a learner; take a new word without ':', '?', ',', '&' and blanks")
-    _OWN[word] = (factory, text)
+    if word == "module":
+        raise InputError("'module' cannot name a learner; take a new word")
+    LEARNERS.add(word, factory, text)
 
 
 def approximator_names() -> dict[str, str]:
     """Patterns of names, with a line on each."""
-    return {**PATTERNS, **{word: text for word, (_, text) in _OWN.items()}}
+    return LEARNERS.described()
 
 
 def _split(name: str) -> tuple[str, str]:

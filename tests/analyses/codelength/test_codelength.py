@@ -58,7 +58,7 @@ def register() -> Iterator[object]:
     names: list[str] = []
     yield add
     for word in names:
-        del registry._OWN[word]
+        del registry.LEARNERS.added[word]
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
