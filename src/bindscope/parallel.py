@@ -1,8 +1,9 @@
-"""Several processors without waiting: blocks of rows side by side, the linear algebra inside each on one thread.
+"""Several cores without waiting: blocks of rows side by side, the linear algebra inside each on one thread.
 
 A linear-algebra library of several threads lets all of them wait for the slowest after each small product. On a machine
 that has other work to do, the wait takes up to a thousand times as long as the product (measured: a QR of 384 x 101 in
-1.4 ms on one thread, in 1.8 s on two). Blocks that are independent wait once, at the end.
+1.4 ms on one thread, in 1.8 s on two). Blocks that are independent wait once, at the end. Whole jobs (a cell of a grid, a
+training run) run in processes of one thread each, on this machine or through Ray.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ from threadpoolctl import ThreadpoolController
 from bindscope.errors import InputError, MissingExtraError, UnknownNameError
 
 SMALL = 1_000  # rows of a matrix up to which one thread is as good as two
+ENGINES = ("local", "ray")
+ATTEMPTS = 5  # times that a job is started again after its worker died
 T = TypeVar("T")
+Job = tuple[Any, ...]
+Task = Callable[..., Any]
 
 
 @contextmanager
@@ -37,7 +42,7 @@ def one_thread(size: int = 0) -> Iterator[None]:
 
 
 def over_blocks(work: Callable[[slice], T], n_rows: int, step: int) -> list[T]:
-    """What `work` gives for each block of `step` rows, in order; as many at once as there are processors.
+    """What `work` gives for each block of `step` rows, in order; as many at once as there are threads.
 
     The blocks do not depend on the machine, so neither do sums over them. `work` must not call this again.
 
@@ -46,7 +51,7 @@ def over_blocks(work: Callable[[slice], T], n_rows: int, step: int) -> list[T]:
     """
     blocks = [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
     with one_thread():
-        if len(blocks) < 2 or processors() < 2:
+        if len(blocks) < 2 or usable_threads() < 2:
             return [work(block) for block in blocks]
         return list(_pool().map(work, blocks))
 
@@ -58,32 +63,25 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
-def processors() -> int:
-    """Processors that this process may use, or fewer where OMP_NUM_THREADS says so."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_threads() -> int:
+    """Threads that linear algebra and trees may take: the cores, or fewer where OMP_NUM_THREADS says so."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(asked), here) if asked.isdecimal() and int(asked) > 0 else here
+    return min(int(asked), cores()) if asked.isascii() and asked.isdecimal() and int(asked) > 0 else cores()
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(processors(), thread_name_prefix="bindscope")
+    return ThreadPoolExecutor(usable_threads(), thread_name_prefix="bindscope")
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
-
-
-Job = tuple[Any, ...]
-Task = Callable[..., Any]
-ENGINES = ("local", "ray")
-ATTEMPTS = 5  # times that a job is started again after its worker died
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_jobs(

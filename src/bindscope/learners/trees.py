@@ -17,7 +17,7 @@ from bindscope.errors import MissingExtraError
 from bindscope.learners.additive import additive_features, read
 from bindscope.learners.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
 from bindscope.names import Option
-from bindscope.parallel import processors
+from bindscope.parallel import usable_threads
 from bindscope.scenes import SceneTable
 
 VARIANCE = 0.999
@@ -49,7 +49,7 @@ class Boosting:
             tree_method="hist",
             multi_strategy="multi_output_tree",
             max_bin=2,
-            n_jobs=processors(),
+            n_jobs=usable_threads(),
             random_state=seed % 2**31,
         )
         return model.fit(inputs, targets)
@@ -76,7 +76,7 @@ class Bagging:
             n_estimators=self.trees,
             min_samples_leaf=self.leaf,
             max_features=self.features,
-            n_jobs=processors(),
+            n_jobs=usable_threads(),
             random_state=seed % 2**31,
         )
         return model.fit(inputs, targets)
