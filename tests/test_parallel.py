@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  # loads a BLAS of its own, whose threads are counted here
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bindscope.parallel import SMALL, one_thread, over_blocks

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, tensors that carry digests, and the place of the cache."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bindscope.errors import StoreError
 
@@ -21,11 +21,15 @@ from bindscope.errors import StoreError
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to, which is renamed to it when the block ends well.
 
+    The file gets the rights that the umask leaves, whoever writes it (safetensors would take them from all others).
     Raises StoreError where it cannot be written (no such directory, no right, disk full); then nothing is left behind.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        partial.touch()
+        rights = stat.S_IMODE(partial.stat().st_mode)
         yield partial
+        os.chmod(partial, rights)
         os.replace(partial, path)
     except OSError as error:
         reason = error.strerror or str(error).partition("\n")[0]
@@ -50,50 +54,86 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensors = Mapping[str, Any]  # numpy arrays, or tensors of torch
 _KEY = "bindscope"  # a single key, since the format keeps no order of several
 
 
 def write_tensors(path: Path, tensors: Tensors, record: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON-able record under a temporary name and rename; the same input gives the same bytes."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    """Write tensors and a JSON-able record with digests of both, whole; the same input gives the same bytes.
 
-    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    text = json.dumps({"sha256": _checksum(arrays), **record}, sort_keys=True, ensure_ascii=False)
+    tensors: numpy arrays, or all of them tensors of torch (of any number format).
+    """
+    from safetensors import SafetensorError
+
+    torches = any(hasattr(tensor, "detach") for tensor in tensors.values())
+    if torches:
+        from safetensors.torch import save_file
+
+        ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    else:
+        from safetensors.numpy import save_file
+
+        ready = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    digests = {"sha256": _checksum(ready), "record_sha256": _text_digest(record)}
+    text = json.dumps({**digests, **record}, sort_keys=True, ensure_ascii=False)
     with whole_file(path) as partial:
         try:
-            save_file(arrays, partial, metadata={_KEY: text})
+            save_file(ready, partial, metadata={_KEY: text})
         except SafetensorError as error:
             raise OSError(str(error)) from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Tensors and record of a file; raises StoreError where it is missing, cut short, altered or not ours."""
+def read_tensors(path: Path, framework: str = "np", unsigned: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensors and record of a file; raises StoreError where it is missing, cut short, altered or not ours.
+
+    framework: "np" for numpy arrays, "pt" for tensors of torch. unsigned: whether a file without digests, as earlier
+    versions wrote it, is read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError:
         raise StoreError(f"cannot read {path}: no such file") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise StoreError(f"{path} is cut short or not a safetensors file ({error}); make it again") from error
+    if unsigned and _KEY not in metadata:
+        return tensors, {}
     try:
-        record = json.loads(metadata[_KEY])
-        checksum = record.pop("sha256")
-    except (KeyError, ValueError, AttributeError, TypeError) as error:
+        record = dict(json.loads(metadata[_KEY]))
+    except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path} was not written by bindscope: its record is missing") from error
-    if checksum != _checksum(arrays):
+    _refuse_altered(path, tensors, record, unsigned)
+    return tensors, record
+
+
+def _refuse_altered(path: Path, tensors: Tensors, record: dict[str, Any], unsigned: bool) -> None:
+    """Take the digests out of a record and hold tensors and record against them."""
+    of_tensors, of_record = record.pop("sha256", None), record.pop("record_sha256", None)
+    if of_tensors is None and of_record is None and unsigned:
+        return
+    if of_tensors is None:
+        raise StoreError(f"{path} was not written by bindscope: its record is missing")
+    if of_tensors != _checksum(tensors) or of_record not in (None, _text_digest(record)):
         raise StoreError(f"{path} was altered: its checksum does not fit; make it again")
-    return arrays, record
 
 
-def _checksum(arrays: Tensors) -> str:
+def _text_digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _checksum(tensors: Tensors) -> str:
     digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name}:{array.dtype}:{array.shape};".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        shape, kind = tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name}:{kind}:{shape};".encode())
+        flat = tensor.reshape(-1)
+        if hasattr(flat, "detach"):
+            import torch
+
+            flat = flat.view(torch.uint8).numpy()
+        digest.update(flat.view(np.uint8).data)
     return digest.hexdigest()

@@ -92,10 +92,6 @@ class TrainConfig(BaseModel):
         letters = "abcdefgh"
         return ConceptSpace.of([(n, [f"{letters[k]}{v}" for v in range(self.values)]) for k, n in enumerate(names)])
 
-    def write(self, directory: Path) -> str:
-        """The settings as JSON text."""
-        return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
-
 
 def symbolic_name(config: TrainConfig) -> str:
     """The data set that a trained encoder can be diagnosed on.

@@ -13,7 +13,7 @@ from torch import Tensor
 from bindscope.controlled.config import CONFIG_FILE, TrainConfig
 from bindscope.controlled.model import DualEncoder
 from bindscope.errors import StoreError
-from bindscope.files import whole_file
+from bindscope.files import read_tensors, whole_file, write_tensors
 
 STATE_FILE, MODEL_FILE = "state.safetensors", "model.safetensors"
 
@@ -38,7 +38,7 @@ def load_state(
     if not file.exists():
         return None
     try:
-        tensors, record = read_tensors(file)
+        tensors, record = read_tensors(file, "pt", unsigned=True)
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         for number, optimizer in enumerate(optimizers):
             optimizer.load_state_dict(_optimizer_state(optimizer, tensors, f"optimizer.{number}."))
@@ -70,36 +70,12 @@ def load_model(directory: Path, model: DualEncoder) -> dict[str, Any]:
         raise StoreError(
             f"{directory} holds no finished training run: {MODEL_FILE} is missing; run `bindscope train` to the end"
         )
-    tensors, record = read_tensors(file)
+    tensors, record = read_tensors(file, "pt", unsigned=True)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise StoreError(f"{file} does not fit {CONFIG_FILE} beside it; train again") from error
     return record
-
-
-def write_tensors(file: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Safetensors under a temporary name, renamed when whole."""
-    from safetensors.torch import save_file
-
-    text = json.dumps(record, sort_keys=True)
-    with whole_file(file) as partial:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata={"bindscope": text})
-
-
-def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and record; StoreError where the file is cut short or not ours."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - not a mapping
-        return tensors, dict(json.loads(metadata["bindscope"]))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise StoreError(
-            f"{file} is cut short or was not written by bindscope ({error}); remove it and resume"
-        ) from error
 
 
 def write_config(directory: Path, config: TrainConfig) -> None:

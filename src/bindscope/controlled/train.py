@@ -22,6 +22,7 @@ from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.optimisation import contrastive, make_optimizers, set_rates, shown, values_shown
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
 from bindscope.errors import InputError, StoreError
+from bindscope.files import read_tensors, write_tensors
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -174,7 +175,7 @@ class Loop:
         line |= {name: outcome.summary() for name, outcome in outcomes.items()}
         if self.judged(line) > self.best:
             self.best, self.best_step = self.judged(line), self.step
-            store.write_tensors(self.directory / BEST_FILE, dict(self.model.state_dict()), {"step": self.step})
+            write_tensors(self.directory / BEST_FILE, dict(self.model.state_dict()), {"step": self.step})
         append_log(self.directory, line)
         return line
 
@@ -195,7 +196,7 @@ class Loop:
 
     def finish(self) -> None:
         """The best weights become the model; the checkpoint goes."""
-        tensors, record = store.read_tensors(self.directory / BEST_FILE)
+        tensors, record = read_tensors(self.directory / BEST_FILE, "pt", unsigned=True)
         self.model.load_state_dict(tensors)
         store.save_model(self.directory, self.model, {"best_step": record["step"], "steps": self.step})
         for name in (BEST_FILE, store.STATE_FILE):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bindscope.concepts import ConceptSpace
 from bindscope.controlled.config import CONFIG_FILE, read_config, symbolic_name
 from bindscope.datasets.labels import read_labels, write_labels
-from bindscope.encoders.base import Vectors
+from bindscope.encoders.base import Vectors, file_digest
 from bindscope.errors import BindscopeError, StoreError, VectorsError
 from bindscope.files import read_tensors, write_tensors
 from bindscope.scenes import BoolArray, SceneTable
@@ -86,6 +86,7 @@ def save_embeddings(embeddings: Embeddings, directory: str | Path) -> None:
     write_labels(embeddings.table, folder / SCENES_FILE)
     record = {
         "schema": SCHEMA,
+        "scenes_sha256": file_digest(folder / SCENES_FILE),
         "concepts": [[concept.name, list(concept.values)] for concept in embeddings.table.space.concepts],
         "fidelity": embeddings.fidelity,
         "model": embeddings.model,
@@ -123,6 +124,8 @@ def load_embeddings(directory: str | Path) -> Embeddings:
         raise StoreError(
             f"{folder}: {len(arrays['vectors'])} vectors but {len(table)} scenes; they are of two runs, embed again"
         )
+    if record.get("scenes_sha256") not in (None, file_digest(folder / SCENES_FILE)):
+        raise StoreError(f"{folder / SCENES_FILE} was altered: its checksum does not fit; embed again")
     return Embeddings(
         arrays["vectors"],
         table,

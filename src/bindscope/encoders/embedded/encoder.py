@@ -14,6 +14,7 @@ from bindscope.datasets.items import Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
 from bindscope.encoders.embedded.recipe import HELD_OUT, Recipe
 from bindscope.errors import InputError, MissingExtraError, StoreError, UnknownNameError
+from bindscope.files import read_tensors
 
 NAMES = {
     "bag": "a small image-text encoder that knows the concepts and does not bind them",
@@ -121,17 +122,14 @@ def load_directory(place: Path, name: str, settings: Settings) -> EmbeddedEncode
         import torch
     except ImportError:
         raise MissingExtraError(name, "torch", "vision") from None
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from bindscope.encoders.embedded.towers import Towers
 
     try:
         recipe = Recipe.from_json(json.loads((place / "recipe.json").read_text(encoding="utf-8")))
-        weights = load_file(place / "weights.safetensors")
+        weights, _ = read_tensors(place / "weights.safetensors", "pt", unsigned=True)
         towers = Towers(recipe)
         towers.load_state_dict(weights)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, StoreError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise StoreError(f"cannot load {name} from {place}: {reason}; reinstall bindscope or train it again") from error
     device = settings.device or "cpu"

@@ -18,7 +18,7 @@ from bindscope.encoders.embedded.batches import Batch, Pool, batch
 from bindscope.encoders.embedded.recipe import Recipe, tokens
 from bindscope.encoders.embedded.towers import Towers, fresh_towers
 from bindscope.errors import StoreError
-from bindscope.files import whole_file
+from bindscope.files import read_tensors, whole_file, write_tensors
 
 READOUT_SHARPNESS = 5.0
 EVERY = 50  # steps between checkpoints
@@ -85,11 +85,7 @@ def loss_of(towers: Towers, one: Batch, recipe: Recipe) -> Tensor:
 
 def save_weights(towers: Towers, recipe: Recipe, directory: Path) -> None:
     """Weights (half the bytes of single precision are not worth the rounding) and the recipe beside them."""
-    from safetensors.torch import save_file
-
-    arrays = {name: weight.detach().contiguous() for name, weight in towers.state_dict().items()}
-    with whole_file(directory / WEIGHTS) as partial:
-        save_file(arrays, partial)
+    write_tensors(directory / WEIGHTS, dict(towers.state_dict()), {})
     with whole_file(directory / "recipe.json") as partial:
         partial.write_text(json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8")
 
@@ -115,27 +111,19 @@ def _step(towers: Towers, optimiser: torch.optim.Optimizer, one: Batch, recipe: 
 
 
 def _keep(directory: Path, recipe: Recipe, towers: Towers, optimiser: torch.optim.Optimizer, step: int) -> None:
-    from safetensors.torch import save_file
-
     arrays = {f"weight.{name}": weight.detach().clone() for name, weight in towers.state_dict().items()}
     for number, state in optimiser.state_dict()["state"].items():
         arrays |= {f"adam.{number}.{key}": value.clone() for key, value in state.items()}
-    record = json.dumps({"step": step, "recipe": recipe.to_json()})
-    with whole_file(directory / STATE) as partial:
-        save_file(arrays, partial, metadata={"bindscope": record})
+    write_tensors(directory / STATE, arrays, {"step": step, "recipe": recipe.to_json()})
 
 
 def _restore(directory: Path, recipe: Recipe, towers: Towers, optimiser: torch.optim.Optimizer) -> int:
-    """Steps already done; 0 where there is nothing of this recipe."""
-    from safetensors import SafetensorError, safe_open
-
+    """Steps already done; 0 where there is nothing of this recipe, or only a damaged file."""
     try:
-        with safe_open(directory / STATE, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["bindscope"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return 0  # no checkpoint, or one that was cut short
-    if record["recipe"] != json.loads(json.dumps(recipe.to_json())):
+        arrays, record = read_tensors(directory / STATE, "pt")
+    except StoreError:
+        return 0
+    if record.get("recipe") != json.loads(json.dumps(recipe.to_json())):
         return 0
     towers.load_state_dict({name[7:]: value for name, value in arrays.items() if name.startswith("weight.")})
     kept = optimiser.state_dict()
