@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from bindscope.analyses.geometry.levels import LEVELS
-from bindscope.analyses.geometry.measure import geometry_records, variance_records
-from bindscope.analyses.recognition.measure import probed
 from bindscope.embeddings import Embeddings
 from bindscope.parallel import one_thread
 from bindscope.results import Record
@@ -34,13 +32,12 @@ def main() -> None:
     arguments(__doc__)
     whole, captions = caption_scenes("text:10x10?singles=true")
     vectors = minilm_vectors(captions)
-    pairs, alone = whole.rows_with(2), whole.rows_with(1)
-    main_set = Embeddings(vectors[pairs], whole.take(pairs))
-    (probes, test), probe_time = clocked(lambda: probed(main_set.vectors, main_set.table, 0))
-    singles = (vectors[alone], whole.take(alone))
+    context = Context(Embeddings(vectors, whole))
+    main_set = context.main
+    _, probe_time = clocked(lambda: context.probes)
     with one_thread():  # as the experiments do; blocks of rows run side by side
-        levels, level_time = clocked(lambda: geometry_records(main_set, singles, probes, test, 0))
-        shares, share_time = clocked(lambda: variance_records(main_set, 0))
+        levels, level_time = clocked(lambda: context.records("geometry", geometry(context)))
+        shares, share_time = clocked(lambda: context.records("variance", variance(context)))
     total = Seconds(level_time.wall + share_time.wall, level_time.cpu + share_time.cpu)
     rows, agrees = headline(levels), True
     for row in rows:

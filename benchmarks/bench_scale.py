@@ -14,10 +14,10 @@ import time
 import numpy as np
 
 from bindscope.analyses.geometry.levels import fit_additive
-from bindscope.analyses.recognition.measure import zero_shot
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
+from bindscope.recognition import zero_shot
 from bindscope.runs.diagnose import Settings, analyse
 from bindscope.uncertainty import ObjectBootstrap
 from harness import Cell, arguments, timed, write_result
@@ -36,7 +36,7 @@ def measure(rows: int) -> dict[str, Cell]:
     embeddings, making = timed(lambda: embed(load_encoder(MODEL), dataset))
     vectors, table = embeddings.vectors, embeddings.table
     _, fit = timed(lambda: fit_additive(vectors, table, "ols+pos", "level1"), 3)
-    outcome, recognition = timed(lambda: zero_shot(embeddings))
+    outcome, recognition = timed(lambda: zero_shot(embeddings.vectors, embeddings.table, embeddings.queries))
     _, interval = timed(lambda: ObjectBootstrap.of(table).mean(outcome.objects.right))
     found: dict[str, Cell] = {
         "rows": len(table),

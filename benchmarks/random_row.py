@@ -21,12 +21,11 @@ from scipy import stats
 
 from bindscope.analyses.geometry.levels import reconstruct
 from bindscope.analyses.geometry.retrieval import Gallery, retrieve, sampled_rows
-from bindscope.analyses.recognition.measure import probe_outcomes, probed
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import Embeddings, default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.files import whole_file
-from bindscope.probes import ProbeSet
+from bindscope.probes import ProbeSet, probed
 from bindscope.scenes import BoolArray
 from harness import timed
 
@@ -52,7 +51,7 @@ def measured(data: str, gain: float, seed: int) -> Row:
     figures: Row = {"data": data, "gain": gain, "seed": seed, "scenes": len(made.table)}
     for estimator in ESTIMATORS:
         figures |= level_one(made, estimator, probes, test)
-    read = probe_outcomes(probes, made.vectors, made.table, test)
+    read = probes.recognition(made.vectors, made.table, test)
     figures["probe objects, real vectors"] = float(read.objects.right.mean())
     print(f"{model} on {data}: encoding {encoding:.0f} s, probes {fitting:.0f} s", file=sys.stderr)
     return figures

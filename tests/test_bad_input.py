@@ -208,14 +208,12 @@ def test_a_cache_file_cut_short_costs_only_its_rows(command: Command, tmp_path: 
 
 
 def test_a_run_is_not_resumed_by_another(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bindscope.runs.diagnose as job
-
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     arguments = ("diagnose", "planted:object?dim=16&noise=0.5", "--data", "text:3x3", "--out", "r")
     with monkeypatch.context() as patched:
-        patched.setattr(job, "variance_records", stop)
+        patched.setattr("bindscope.analyses.variance.measure.measure", stop)
         assert command(*arguments).code == 130
     assert command(*arguments, "--seed", "4", "--resume").code == 0
     assert command(*arguments[:-1], "s", "--seed", "4").code == 0

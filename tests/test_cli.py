@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bindscope import cli
+from bindscope.analyses.registry import default
 from bindscope.results import read_results
-from bindscope.runs.diagnose import DEFAULT
 from commands import Command
 
 Run = Command
@@ -43,7 +43,7 @@ def test_diagnose_writes_a_whole_run_and_ends_with_the_report(run: Run, tmp_path
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     assert config["command"] == "bindscope diagnose 'planted:bag?dim=64' --data text:4x4"
     results = read_results(tmp_path / "a")
-    assert {record.analysis for record in results} == set(DEFAULT)
+    assert {record.analysis for record in results} == set(default())
     assert all(record.config_hash == config["hash"] for record in results)
 
 
@@ -205,20 +205,20 @@ def test_an_unwritable_directory_is_said(run: Run, tmp_path: Path) -> None:
 def test_a_killed_run_is_resumed_without_doing_the_work_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bindscope.runs.diagnose as job
-
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     arguments = ("diagnose", "planted:object?dim=32", "--data", "text:3x3", "--out", "r")
     with monkeypatch.context() as patched:
-        patched.setattr(job, "geometry_records", stop)
+        patched.setattr("bindscope.analyses.geometry.measure.measure", stop)
         stopped = run(*arguments)
     assert stopped.code == 130
     assert "--resume" in stopped.error
     assert not (tmp_path / "r").exists()
     with monkeypatch.context() as patched:
-        patched.setattr(job, "recognition_records", stop)  # finished before: it must not run again
+        patched.setattr(
+            "bindscope.analyses.recognition.measure.measure", stop
+        )  # finished before: it must not run again
         assert run(*arguments, "--resume").code == 0
     fresh = run("diagnose", "planted:object?dim=32", "--data", "text:3x3", "--out", "s")
     assert fresh.code == 0
@@ -226,13 +226,13 @@ def test_a_killed_run_is_resumed_without_doing_the_work_again(
 
 
 def test_an_old_run_stays_until_the_new_one_is_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bindscope.runs.diagnose as job
-
     arguments = ("diagnose", "planted:object?dim=32", "--data", "text:3x3", "--out", "r")
     assert run(*arguments).code == 0
     before = (tmp_path / "r" / "results.parquet").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(job, "geometry_records", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            "bindscope.analyses.geometry.measure.measure", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert run(*arguments).code == 130
     assert (tmp_path / "r" / "results.parquet").read_bytes() == before
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bindscope.cli.printing import figures_table, filled_table, number_text, print_table, signed_text
+from bindscope.cli.printing import print_table
 from bindscope.cli.summary import tables
 from bindscope.results import Record, Results
+from bindscope.show.tables import figures_table, filled_table, number_text, signed_text
 
 
 @pytest.mark.parametrize(

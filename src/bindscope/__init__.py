@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bindscope.analyses.audit.audit import Audit, audit
     from bindscope.analyses.crossmodal.heads import Head, load_head, save_head
     from bindscope.analyses.crossmodal.repair import repair, sentence_module
+    from bindscope.analyses.registry import Analysis, analysis_names
     from bindscope.concepts import Concept, ConceptSpace
     from bindscope.datasets import Dataset, dataset_names, dataset_options, load_dataset
     from bindscope.datasets.labels import read_labels, write_labels
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bindscope.report import write_comparison, write_report
     from bindscope.results import Record, Results, read_results
     from bindscope.runs.compare import Comparison, compare
-    from bindscope.runs.diagnose import ANALYSES, Run, diagnose
+    from bindscope.runs.diagnose import Run, diagnose
     from bindscope.runs.gate import judge
     from bindscope.runs.selfcheck import Check, selfcheck
     from bindscope.runs.verdict import Verdict, verdict
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "ANALYSES": "runs.diagnose",
+    "Analysis": "analyses.registry",
+    "analysis_names": "analyses.registry",
     "Audit": "analyses.audit.audit",
     "audit": "analyses.audit.audit",
     "BindscopeError": "errors",
@@ -81,7 +83,8 @@ _PLACES = {
 }
 
 __all__ = [
-    "ANALYSES",
+    "Analysis",
+    "analysis_names",
     "Audit",
     "BindscopeError",
     "BindscopeWarning",

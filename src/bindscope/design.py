@@ -26,6 +26,11 @@ _ROWS = 16_384
 _RANK_TOLERANCE = 1e-9  # eigenvalues of an indicator Gram below this share of the largest are rounding
 
 
+def object_columns(table: SceneTable) -> int:
+    """Columns of the design of objects per slot."""
+    return int(object_design(table, by_slot=True).shape[1])
+
+
 def object_design(table: SceneTable, by_slot: bool) -> sparse.csr_matrix:
     """Counts of objects `[n, O]`, or of objects per slot `[n, m * O]` (slot-major)."""
     return _indicators([table.object_codes[:, i] for i in range(table.n_slots)], table.n_objects, by_slot)

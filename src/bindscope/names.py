@@ -283,3 +283,13 @@ def _read_number(word: str, option: Option, label: str) -> int | float:
     if not math.isfinite(number) or not low <= number <= high:
         raise InputError(f"{label} must be {expected}, got {word!r}")
     return number
+
+
+def load_thing(place: str) -> Any:
+    """What stands at "module:name", imported now.
+
+    >>> load_thing("bindscope.names:split_options") is split_options
+    True
+    """
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -19,7 +19,7 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import row_mean
 from bindscope.errors import NotConvergedWarning, TableError
 from bindscope.parallel import one_thread
-from bindscope.recognition import Recognised, recognise_linear
+from bindscope.recognition import Recognised, SceneRecognition, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.softmax import Problem, ridge_start, solve
 from bindscope.splits import SceneUnit, scene_folds, split_scenes
@@ -32,8 +32,11 @@ _WORTH = 2e-3  # nats a scene by which a smaller penalty must read held-out rows
 _SURE = 2.0  # standard errors by which it must: with few rows the best of ten penalties is better by luck
 _PATH_START = 1e-1  # the last fit is led down from here
 _FIRST = 1e-3  # the smallest penalty at which a fit to a part of the rows is a good start for all
+TRAIN_SHARE = 0.4  # of the bags
 MAX_TRAIN_ROWS = 12_000
 MAX_CHOICE_ROWS = 4_000  # on which the penalty is chosen
+SPREAD_MAX_ROWS = 20_000  # above, no repeated splits
+_PRODUCTS = 60  # with the training rows, in one fit of a probe
 FOLDED_ROWS = 600  # up to so many training rows, a penalty that is chosen by loss is judged on each of them once
 FOLDS = 5
 OBJECTS = "objects"
@@ -86,6 +89,14 @@ class ProbeSet:
         """Concept recognition of each scene, concept by concept."""
         return [probe.recognised(vectors, table.members(k)[0]) for k, probe in enumerate(self.concepts)]
 
+    def recognition(self, vectors: Vectors, table: SceneTable, rows: BoolArray | None = None) -> SceneRecognition:
+        """What the probes read on the rows of a mask `[n]` (all by default)."""
+        if rows is None:
+            return SceneRecognition(
+                table, tuple(self.concept_outcomes(vectors, table)), self.object_outcome(vectors, table)
+            )
+        return self.recognition(vectors[rows], table.take(rows))
+
     def object_outcome(self, vectors: Vectors, table: SceneTable) -> Recognised:
         """Object recognition of each scene."""
         return self.objects.recognised(vectors, table.object_codes)
@@ -123,6 +134,20 @@ def fit_probes(
     used = np.zeros(len(table), dtype=bool)
     used[rows] = True
     return ProbeSet(tuple(probes[:-1]), probes[-1], used)
+
+
+def work(table: SceneTable, dimensions: int) -> float:
+    """Multiplications of all that recognition fits to a table, roughly."""
+    rows = min(TRAIN_SHARE * len(table), MAX_TRAIN_ROWS)
+    one = 2.0 * rows * dimensions * (table.n_objects + sum(table.space.sizes))
+    spread = 6.0 if len(table) <= SPREAD_MAX_ROWS else 0.0
+    return one * _PRODUCTS * (1.0 + min(rows, MAX_CHOICE_ROWS) / max(rows, 1.0) + spread)
+
+
+def probed(vectors: Vectors, table: SceneTable, seed: int, by: SceneUnit = "bag") -> tuple[ProbeSet, BoolArray]:
+    """Probes trained on 40 % of the bags, and the mask `[n]` of the rows that may be scored."""
+    train = split_scenes(table, TRAIN_SHARE, by, seed)
+    return fit_probes(vectors, table, train, seed, inner_split=by), ~train
 
 
 def fit_probe(

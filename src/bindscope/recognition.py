@@ -7,7 +7,9 @@ show. A tie is wrong and is counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
 from bindscope.parallel import over_blocks
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
+from bindscope.uncertainty import Outcome
 
 TIE = 1e-9  # relative to the largest score of a scene: closer scores differ by rounding only
 _CELLS = 1_000_000
@@ -182,3 +185,120 @@ def _mask(members: IntArray, n_candidates: int) -> BoolArray:
     here = np.zeros((len(members), n_candidates + 1), dtype=bool)
     here[np.arange(len(members))[:, None], members] = True  # -1 falls into the last, extra column
     return here[:, :n_candidates]
+
+
+class QueryVectors(Protocol):
+    """A model's own queries: objects `[O, d]` in the order of the candidates, values one `[V_k, d]` a concept."""
+
+    @property
+    def objects(self) -> NDArray[np.floating]: ...
+    @property
+    def values(self) -> Sequence[NDArray[np.floating]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class SceneRecognition:
+    """Recognition of each row of a table: concepts (one for each concept) and objects."""
+
+    table: SceneTable
+    concepts: tuple[Recognised, ...]
+    objects: Recognised
+
+    @property
+    def concept_mean(self) -> FloatArray:
+        """Share of the concepts that are right, of each row `[n]`."""
+        return np.asarray(np.stack([one.right for one in self.concepts], axis=1).astype(np.float64).mean(axis=1))
+
+
+def zero_shot(
+    vectors: NDArray[Any], table: SceneTable, queries: QueryVectors, centred: bool = False
+) -> SceneRecognition:
+    """Cosine of each scene `[n, d]` with the model's own queries; `centred` takes the mean off both sides first."""
+    shift = vectors.mean(axis=0, dtype=np.float64) if centred else np.zeros(vectors.shape[1])
+
+    def judged(asked: NDArray[Any], members: IntArray) -> Recognised:
+        own = asked.mean(axis=0, dtype=np.float64) if centred else np.zeros(vectors.shape[1])
+        return recognise_by_cosine(vectors - shift.astype(np.float32), asked - own, members)
+
+    concepts = tuple(judged(q, table.members(k)[0]) for k, q in enumerate(queries.values))
+    return SceneRecognition(table, concepts, judged(queries.objects, table.object_codes))
+
+
+def recognition_outcomes(
+    found: SceneRecognition, estimator: str, split: str, extra: Mapping[str, Any] | None = None
+) -> list[Outcome]:
+    """All figures of one read-out: concepts (mean, joint, each, and on unshared scenes) and objects (all, unshared)."""
+    more = dict(extra or {})
+    everywhere = np.ones(len(found.table), dtype=bool)
+    words = {"estimator": estimator, "split": split, "codes": found.table.object_codes}
+    return [
+        *_concept_outcomes(found, everywhere, {**words, "extra": more}),
+        *_concept_outcomes(found, found.table.unshared, {**words, "extra": {**more, "scenes": "unshared"}}),
+        _object_outcome(found, "all", everywhere, everywhere, {**words, "extra": more}),
+        _object_outcome(found, "unshared", found.table.unshared, found.table.unshared, {**words, "extra": more}),
+    ]
+
+
+def brief_outcomes(
+    found: SceneRecognition,
+    estimator: str,
+    split: str,
+    rows: BoolArray,
+    extra: Mapping[str, Any],
+    among: BoolArray | None = None,
+) -> list[Outcome]:
+    """Concepts (mean) and objects (all, unshared) on the rows of a mask; nothing where it has none.
+
+    among: the rows that the ceiling is taken over, where a bag is not told which of them are scored.
+    """
+    if not rows.any():
+        return []
+    words = {"estimator": estimator, "split": split, "codes": found.table.object_codes, "extra": dict(extra)}
+    whole, unshared = rows if among is None else among, found.table.unshared
+    objects = [_object_outcome(found, "all", rows, whole, words)]
+    if (rows & unshared).any():
+        objects.append(_object_outcome(found, "unshared", rows & unshared, whole & unshared, words))
+    return [*_concept_outcomes(found, rows, words)[:1], *objects]
+
+
+def _concept_outcomes(found: SceneRecognition, rows: BoolArray, words: Mapping[str, Any]) -> list[Outcome]:
+    names = found.table.space.names
+    right = np.stack([one.right for one in found.concepts], axis=1).astype(np.float64)
+    tied = np.stack([one.tied for one in found.concepts], axis=1)
+    chance = concept_chance(found.table)
+    figures: list[tuple[str, FloatArray, FloatArray, BoolArray]] = [
+        ("mean", np.asarray(right.mean(axis=1)), chance.mean(axis=1), np.asarray(tied.any(axis=1))),
+        ("joint", np.asarray(right.all(axis=1), dtype=np.float64), chance.prod(axis=1), np.asarray(tied.any(axis=1))),
+        *((name, right[:, k], chance[:, k], tied[:, k]) for k, name in enumerate(names)),
+    ]
+    return [
+        Outcome.mean(
+            "concept_recognition",
+            value,
+            rows,
+            target=target,
+            chance=_level(level, rows),
+            ties=int(ties[rows].sum()),
+            **words,
+        )
+        for target, value, level, ties in figures
+    ]
+
+
+def _object_outcome(
+    found: SceneRecognition, target: str, rows: BoolArray, among: BoolArray, words: Mapping[str, Any]
+) -> Outcome:
+    return Outcome.mean(
+        "object_recognition",
+        found.objects.right,
+        rows,
+        target=target,
+        chance=_level(object_chance(found.table), rows),
+        ceiling=ceiling(found.table, among),
+        ties=int(found.objects.tied[rows].sum()),
+        **words,
+    )
+
+
+def _level(chance: FloatArray, rows: BoolArray) -> float | None:
+    return float(chance[rows].mean()) if rows.any() else None

@@ -207,7 +207,7 @@ class Outcome:
         return int((self.below > 0).sum())
 
     def interval(self, bootstrap: ObjectBootstrap) -> Interval:
-        """95 % interval: its own, or from resampled objects; UNKNOWN where there is no value."""
+        """95 % interval: its own, or from resampled objects of its rows; UNKNOWN where there is no value."""
         if self.ends is not None or self.top is None or self.below is None or self.value is None:
             return self.ends or UNKNOWN
         drawn = (
@@ -226,8 +226,7 @@ def difference(a: Outcome, b: Outcome, bootstrap: ObjectBootstrap) -> tuple[floa
         return None, UNKNOWN
     if a.top is None or a.below is None or b.top is None or b.below is None or len(a.top) != len(b.top):
         return a.value - b.value, UNKNOWN
-    drawn = bootstrap if a.codes is None else ObjectBootstrap(a.codes, bootstrap.n_objects, seed=bootstrap.seed)
-    sums = drawn.sums(np.stack([a.top, a.below, b.top, b.below], axis=1))
+    sums = bootstrap.sums(np.stack([a.top, a.below, b.top, b.below], axis=1))
     defined = (sums[:, 1] > 0) & (sums[:, 3] > 0)
     if defined.mean() < 0.5:
         return a.value - b.value, UNKNOWN

@@ -154,7 +154,7 @@ def test_labels_wrap_escape_and_end() -> None:
 
 def test_figure_names_are_file_names_of_their_own() -> None:
     records = [record("removal", metric, 0.5) for metric in ("a/b", "A b", "../x", "ä")]
-    names = [figure.name for figure in named([generic.build(run_of(records), "removal")], None)[2]]
+    names = [figure.name for figure in named([generic.build(run_of(records), "removal", "Removal", "")], None)[2]]
     assert len(set(names)) == len(names) == 4
     assert all(name.replace("-", "").replace("_", "").isalnum() for name in names)
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from bindscope.analyses.registry import analyses
 from bindscope.errors import StoreError
 from bindscope.report import write_report
-from bindscope.results import ANALYSES, Record
+from bindscope.results import Record
 from bindscope.show.words import interval_text, plain, value_text, variant
 from report.synthetic import audit_records, every_record, geometry_records, recognition_records, record, write_run
 
@@ -99,7 +100,7 @@ def test_first_screen_tells_the_story(full: tuple[str, Page]) -> None:
 
 def test_every_analysis_and_the_fixed_sections_are_there(full: tuple[str, Page]) -> None:
     sections = {attrs.get("id") for tag, attrs in full[1].tags if tag == "section"}
-    assert {*ANALYSES, "verdict", "sensitivity", "fidelity", "settings", "command", "reading", "citing"} <= sections
+    assert {*analyses(), "verdict", "sensitivity", "fidelity", "settings", "command", "reading", "citing"} <= sections
 
 
 def test_links_of_the_bar_lead_somewhere(full: tuple[str, Page]) -> None:
@@ -210,13 +211,13 @@ def test_same_input_same_bytes(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("analysis", ANALYSES)
+@pytest.mark.parametrize("analysis", analyses())
 def test_one_analysis_alone_makes_a_page(tmp_path: Path, analysis: str) -> None:
     records = [r for r in every_record() if r.analysis == analysis]
     _, page = read(write_run(tmp_path, records))
     sections = {attrs.get("id") for tag, attrs in page.tags if tag == "section"}
     assert analysis in sections
-    assert not sections & (set(ANALYSES) - {analysis})
+    assert not sections & (set(analyses()) - {analysis})
 
 
 def test_no_record_at_all_is_undecided(tmp_path: Path) -> None:

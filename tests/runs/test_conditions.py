@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope.analyses.noise import noise_ceiling, replicated, scene_means
+from bindscope.analyses.replicates import noise_ceiling, replicated, scene_means
 from bindscope.analyses.occlusion import bins, least_visible, occluded
 from bindscope.concepts import ConceptSpace
 from bindscope.embeddings import Embeddings, Queries

@@ -15,7 +15,8 @@ from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError, UnknownNameError, VectorsError
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Results
-from bindscope.runs.diagnose import DEFAULT, TWO_SIDED, Run, Settings, analyse, diagnose
+from bindscope.analyses.registry import default, two_sided
+from bindscope.runs.diagnose import Run, Settings, analyse, diagnose
 from bindscope.runs.verdict import verdict
 from planted import KINDS, designs, incomplete, plant, random_scenes, scenes
 
@@ -68,7 +69,7 @@ def test_every_design_is_diagnosed_and_keeps_the_contract(name: str, kind: str) 
     if name == "pairs" or kind == "object":  # the others add time, not cases
         results = by_hand(kind, name)
         check_contract(results)
-        assert {record.analysis for record in results} == set(DEFAULT) - set(TWO_SIDED)  # it has no captions
+        assert {record.analysis for record in results} == set(default()) - set(two_sided())  # it has no captions
 
 
 def check_contract(results: Results) -> None:
@@ -354,14 +355,15 @@ def test_a_run_tells_all_that_made_it(tmp_path: Path) -> None:
 def test_what_names_a_run() -> None:
     """The seed, sample, data and analyses change the hash; device, batch size and order of analyses do not."""
     from bindscope.run_directory import config_hash
-    from bindscope.runs.diagnose import _identity
+    from bindscope.analyses.registry import default, two_sided
+from bindscope.runs.diagnose import _identity
 
     data = load_dataset("text:2x2")
 
     def digest(**more: object) -> str:
         return config_hash(_identity(Settings("m", "d", **more), data))  # type: ignore[arg-type]
 
-    same = {digest(), digest(device="cpu"), digest(batch_size=4), digest(analyses=DEFAULT[::-1])}
+    same = {digest(), digest(device="cpu"), digest(batch_size=4), digest(analyses=default()[::-1])}
     other = {digest(seed=1), digest(sample=3), digest(prompt="x"), digest(analyses=("audit",))}
     assert len(same) == 1
     assert len(other) == 4

@@ -11,7 +11,7 @@ import pytest
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.editing import measure as editing
 from bindscope.analyses.editing.measure import EditingMaker
-from bindscope.analyses.recognition.measure import probed
+from bindscope.probes import probed
 from bindscope.analyses.removal.measure import RemovalMaker
 from bindscope.analyses.removal.reference import REFERENCE, reference_records
 from bindscope.datasets import load_dataset
@@ -19,7 +19,9 @@ from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import DegenerateWarning
 from bindscope.results import Record, Results
-from bindscope.runs.diagnose import ANALYSES, DEFAULT, Settings, analyse, diagnose, of_count
+from bindscope.analyses.context import of_count
+from bindscope.analyses.registry import default, measurable
+from bindscope.runs.diagnose import Settings, analyse, diagnose
 from planted import designs, plant, scenes
 
 TARGETS = ("none", "concepts", "objects", "interaction", "permuted_concepts", "permuted_objects")
@@ -246,8 +248,8 @@ def test_large_tables_are_sampled_and_say_so(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_defaults_stay_cheap_and_all_means_all() -> None:
-    assert not {"removal", "editing"} & set(DEFAULT)
-    assert {"removal", "editing"} <= set(ANALYSES)
+    assert not {"removal", "editing"} & set(default())
+    assert {"removal", "editing"} <= set(measurable())
     assert {"removal", "editing"} <= set(Settings("m", "d", ("all",)).analyses)
 
 

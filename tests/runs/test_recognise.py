@@ -5,16 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bindscope.analyses.recognition.measure import (
-    outcome_records,
-    probed,
-    recognition_records,
-    spread_records,
-    zero_shot,
-)
+from bindscope.analyses.context import Context
+from bindscope.analyses.recognition.measure import measure, spread
 from bindscope.embeddings import Embeddings, Queries
-from bindscope.errors import InputError
-from bindscope.results import Results
+from bindscope.recognition import SceneRecognition, recognition_outcomes, zero_shot
+from bindscope.results import Record, Results
 from bindscope.uncertainty import ObjectBootstrap
 from planted import plant, scenes
 
@@ -25,6 +20,16 @@ def embeddings(kind: str = "mixed", noise: float = 1.0, shift: float = 0.0, dim:
     values = tuple(world.concept_queries(k).astype(np.float32) for k in range(2))
     vectors = (world.vectors + shift).astype(np.float32)
     return Embeddings(vectors, table, Queries(world.queries.astype(np.float32), values))
+
+
+def asked(found: Embeddings, centred: bool = False) -> SceneRecognition:
+    assert found.queries is not None
+    return zero_shot(found.vectors, found.table, found.queries, centred=centred)
+
+
+def recorded(found: Embeddings, seed: int = 0) -> list[Record]:
+    context = Context(found, seed)
+    return context.records("recognition", recognition_outcomes(asked(found), "zero_shot", "all"))
 
 
 def right_by_loops(vectors: np.ndarray, queries: np.ndarray, members: np.ndarray) -> list[bool]:
@@ -41,30 +46,30 @@ def right_by_loops(vectors: np.ndarray, queries: np.ndarray, members: np.ndarray
 def test_zero_shot_by_loops(centred: bool, shift: float) -> None:
     found = embeddings(shift=shift)
     assert found.queries is not None
-    outcomes = zero_shot(found, centred)
+    outcomes = asked(found, centred)
     vectors = found.vectors.astype(np.float64) - (found.vectors.mean(axis=0, dtype=np.float64) if centred else 0.0)
     for target, queries, outcome in (
         (None, found.queries.objects, outcomes.objects),
         (0, found.queries.values[0], outcomes.concepts[0]),
         (1, found.queries.values[1], outcomes.concepts[1]),
     ):
-        asked = queries.astype(np.float64) - (queries.mean(axis=0, dtype=np.float64) if centred else 0.0)
-        expected = right_by_loops(vectors, asked, found.table.members(target)[0])
+        theirs = queries.astype(np.float64) - (queries.mean(axis=0, dtype=np.float64) if centred else 0.0)
+        expected = right_by_loops(vectors, theirs, found.table.members(target)[0])
         assert (outcome.right == expected).mean() > 0.98  # single precision may turn a near tie
 
 
 def test_a_common_direction_is_seen_by_raw_vectors_alone() -> None:
     """Raw cosine is what a user gets; centring tells how much of its failure is one shared direction."""
     plain, shifted = embeddings("object", 0.0, 0.0, 128), embeddings("object", 0.0, 30.0, 128)
-    assert zero_shot(plain).objects.right.mean() == 1.0
-    assert zero_shot(shifted).objects.right.mean() < 0.5
-    assert zero_shot(shifted, centred=True).objects.right.mean() > 0.9
+    assert asked(plain).objects.right.mean() == 1.0
+    assert asked(shifted).objects.right.mean() < 0.5
+    assert asked(shifted, centred=True).objects.right.mean() > 0.9
 
 
 def test_figures_and_intervals_are_those_of_the_rows() -> None:
     found = embeddings()
-    outcomes = zero_shot(found)
-    results = Results(outcome_records(outcomes, "zero_shot", "all", 3))
+    outcomes = asked(found)
+    results = Results(recorded(found, 3))
     bootstrap = ObjectBootstrap.of(found.table, 3)
     right = np.stack([o.right for o in outcomes.concepts], axis=1)
     rows = found.table.unshared
@@ -85,18 +90,18 @@ def test_scenes_that_are_not_there_are_null() -> None:
     found = embeddings()
     shared = found.table.take(~found.table.unshared)
     some = Embeddings(found.vectors[~found.table.unshared], shared, found.queries)
-    record = Results(outcome_records(zero_shot(some), "zero_shot", "all", 0)).one(target="unshared")
+    record = Results(recorded(some)).one(target="unshared")
     assert (record.value, record.ci_low, record.chance, record.ceiling, record.n_scenes) == (None, None, None, None, 0)
 
 
 def test_the_spread_over_splits_stands_apart() -> None:
     found = embeddings()
-    probes, rows = probed(found.vectors, found.table, 0)
-    spread = spread_records(found.vectors, found.table, probes, 0)
-    assert [record.target for record in spread] == ["mean", "all"]
-    assert all(record.extra == {"spread": "splits", "splits": 3} for record in spread)
-    assert all(0.0 <= record.value < 0.5 for record in spread)  # type: ignore[operator]
-    every = Results(recognition_records(found, probes, rows, 0))
+    context = Context(found)
+    spreads = context.records("recognition", spread(context))
+    assert [record.target for record in spreads] == ["mean", "all"]
+    assert all(record.extra == {"spread": "splits", "splits": 3} for record in spreads)
+    assert all(0.0 <= record.value < 0.5 for record in spreads)  # type: ignore[operator]
+    every = Results(context.records("recognition", measure(context)))
     assert len(every.headline(estimator="probe", metric="object_recognition")) == 2
     centred = [r for r in every.select(estimator="zero_shot") if r.extra.get("vectors") == "centred"]
     assert len(centred) == len(every.select(lambda r: "vectors" not in r.extra, estimator="zero_shot"))
@@ -105,7 +110,4 @@ def test_the_spread_over_splits_stands_apart() -> None:
 def test_without_queries_there_is_no_zero_shot() -> None:
     found = embeddings()
     alone = Embeddings(found.vectors, found.table)
-    with pytest.raises(InputError, match=r"the embeddings have no queries"):
-        zero_shot(alone)
-    probes, rows = probed(alone.vectors, alone.table, 0)
-    assert {r.estimator for r in recognition_records(alone, probes, rows, 0)} == {"probe"}
+    assert {one.estimator for one in measure(Context(alone))} == {"probe"}

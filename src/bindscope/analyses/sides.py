@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.concepts import IntArray
+from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError, VectorsError
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.swaps import Swaps, scene_keys, value_swaps
@@ -135,3 +136,11 @@ def _widened(table: SceneTable, other: SceneTable) -> IntArray:
 def _front(values: IntArray) -> IntArray:
     absent = (values < 0).all(axis=2)
     return np.take_along_axis(values, np.argsort(absent, axis=1, kind="stable")[:, :, None], axis=1)
+
+
+def two_sides(embeddings: Embeddings) -> TwoSides | None:
+    """Scenes and captions in one frame; None where the model has no second side."""
+    told = embeddings.captions
+    if told is None:
+        return None
+    return TwoSides.of(embeddings.vectors, embeddings.table, told.vectors, told.scenes)

@@ -5,36 +5,24 @@ from __future__ import annotations
 import typer
 
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import new_table, print_json, print_table, progress_lines
+from bindscope.cli.printing import print_json, print_table, progress_lines
+from bindscope.show.tables import new_table
 
 CHECK_FAILED = 1
-ABOUT = {
-    "audit": "what the scenes can show at all: cells, ranks, ceiling, chance, object splits",
-    "recognition": "concepts and objects, by the model's own queries and by linear probes",
-    "geometry": "Level I and Level II: scenes rebuilt from object and concept vectors",
-    "variance": "shares of concepts, slots, interaction and pairs across objects",
-    "removal": "what can still be read once concepts or objects are subtracted",
-    "editing": "does z - u(old object) + u(new object) behave as the counterfactual scene",
-    "complexity": "can a small learner predict the vectors of held-out objects",
-    "codelength": "bits that describe the vectors, by form",
-    "crossmodal": "image vectors against text queries, swapped values",
-    "alignment": "the image side against the text side, by component",
-    "training": "dual encoders trained from scratch",
-}
 
 
 def list_names(as_json: Json = False) -> None:
     """Names of models, data and its options, analyses, learners."""
+    from bindscope.analyses.registry import analysis_names
     from bindscope.datasets import dataset_names, dataset_options
     from bindscope.encoders import encoder_names
     from bindscope.learners.registry import approximator_names
-    from bindscope.runs.diagnose import ANALYSES
 
     groups = {
         "models": encoder_names(),
         "data": dataset_names(),
         "options of text data": dataset_options(),
-        "analyses": {name: ABOUT.get(name, "") for name in ANALYSES},
+        "analyses": analysis_names(),
         "learners": approximator_names(),
     }
     if as_json:

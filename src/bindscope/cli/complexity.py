@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import figures_table, new_table, number_text, print_table, progress_lines
+from bindscope.cli.printing import print_table, progress_lines
 from bindscope.errors import InputError
+from bindscope.show.tables import figures_table, new_table, number_text
 
 if TYPE_CHECKING:
     from bindscope.results import Results

@@ -50,10 +50,9 @@ def diagnose(
 ) -> None:
     """Diagnose MODEL on DATA: verdict, tables, one HTML page, one exit code."""
     from bindscope.runs import gate
-    from bindscope.show.words import METRICS
 
     if fail_if is not None:
-        gate.parse_conditions(fail_if, METRICS)  # before hours of work
+        gate.parse_conditions(fail_if, gate.known_metrics())  # before hours of work
     names = [word.strip() for word in analyses.split(",") if word.strip()] if analyses is not None else None
     run, page = _diagnosed(
         model, data, names, out, seed, device, batch_size, sample, prompt, resume, cache, not as_json
@@ -160,7 +159,6 @@ def _diagnosed(
     talk: bool,
 ) -> tuple[Run, Path]:
     from bindscope.report import write_report
-    from bindscope.runs.diagnose import DEFAULT
     from bindscope.runs.diagnose import diagnose as run_diagnosis
 
     with progress_lines(talk) as say:
@@ -168,7 +166,7 @@ def _diagnosed(
             model,
             data,
             out,
-            analyses=DEFAULT if analyses is None else analyses,
+            analyses=analyses,
             seed=seed,
             sample=sample,
             prompt=prompt,

@@ -9,7 +9,8 @@ import typer
 
 from bindscope import __version__
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import filled_table, number_text, print_table
+from bindscope.cli.printing import print_table
+from bindscope.show.tables import filled_table, number_text
 
 if TYPE_CHECKING:
     from bindscope.results import Record, Results
@@ -28,11 +29,14 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What a label table can and cannot show about binding, without any model."""
-    from bindscope.analyses.audit.measure import audit_records
+    from bindscope.analyses.context import Context
+    from bindscope.analyses.registry import analyses
     from bindscope.datasets.labels import read_labels
     from bindscope.results import Results
 
-    results = Results(audit_records(read_labels(labels), seed)).stamped(dataset=f"labels:{labels}", version=__version__)
+    context = Context.of_table(read_labels(labels), seed)
+    records = context.records("audit", analyses()["audit"].measured(context))
+    results = Results(records).stamped(dataset=f"labels:{labels}", version=__version__)
     if as_json:
         typer.echo(results.to_json(), nl=False)
     else:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import filled_table, interval_text, number_text, print_table, progress_lines, signed_text
+from bindscope.cli.printing import print_table, progress_lines
 from bindscope.errors import StoreError
+from bindscope.show.tables import filled_table, interval_text, number_text, signed_text
 
 if TYPE_CHECKING:
     from rich.table import Table

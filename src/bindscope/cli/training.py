@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bindscope.cli.options import Json
-from bindscope.cli.printing import figures_table, filled_table, new_table, number_text, print_json, print_table
+from bindscope.cli.printing import print_json, print_table
+from bindscope.show.tables import figures_table, filled_table, new_table, number_text
 
 if TYPE_CHECKING:
     from rich.table import Table

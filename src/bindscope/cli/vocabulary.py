@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bindscope.cli.options import Batch, Cache, Device, Json, Prompt, Seed
-from bindscope.cli.printing import (
-    figures_table,
-    interval_text,
-    new_table,
-    number_text,
-    print_json,
-    print_table,
-    progress_lines,
-)
+from bindscope.cli.printing import print_json, print_table, progress_lines
+from bindscope.show.tables import figures_table, interval_text, new_table, number_text
 
 if TYPE_CHECKING:
     from bindscope.runs.gate import GateOutcome
@@ -142,11 +135,11 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """Fit heads on the captions' side of a run, judge them on held-out objects, and write them down."""
+    from bindscope.analyses.context import of_count
     from bindscope.analyses.crossmodal.heads import FULL, save_head, save_sentence_module
     from bindscope.analyses.crossmodal.repair import repair as fit_heads
     from bindscope.embeddings import load_embeddings
     from bindscope.results import Results
-    from bindscope.runs.diagnose import of_count
 
     embeddings = load_embeddings(run)
     kinds = [word.strip() for word in heads.split(",") if word.strip()]

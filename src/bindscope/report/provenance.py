@@ -69,7 +69,7 @@ ELSEWHERE = frozenset({"visible", "of"})  # conditions of the data, which have s
 Pair = tuple[Record, Record | None]
 
 
-def build(run: Run) -> Section | None:
+def sensitivity(run: Run) -> Section | None:
     """The section; None where no row has an `extra`."""
     pairs = [
         (r, headline_of(r, run.results))

@@ -14,12 +14,12 @@ from bindscope.concepts import IntArray
 from bindscope.analyses.crossmodal.swaptest import credit, swap_test
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.errors import InputError
-from bindscope.analyses.crossmodal.measure import two_sides
-from bindscope.runs.diagnose import of_count
-from bindscope.analyses.recognition.measure import probe_outcomes, probed, zero_shot
+from bindscope.analyses.sides import two_sides
+from bindscope.analyses.context import of_count
+from bindscope.probes import probed
 from bindscope.run_directory import read_config
 from bindscope.analyses.geometry.levels import reconstruct
-from bindscope.recognition import ceiling, concept_chance, object_chance
+from bindscope.recognition import zero_shot, ceiling, concept_chance, object_chance
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import ObjectBootstrap, percentile
@@ -126,12 +126,12 @@ def _figures(embeddings: Embeddings, seed: int, queries: bool) -> list[Figure]:
     vectors, table = embeddings.vectors, embeddings.table
     figures = []
     everything = np.ones(len(table))
-    if queries:
-        outcomes = zero_shot(embeddings)
+    if queries and embeddings.queries is not None:
+        outcomes = zero_shot(vectors, table, embeddings.queries)
         concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
         figures += _recognition("zero_shot", "all", concepts, outcomes.objects.right, everything, table)
     probes, rows = probed(vectors, table, seed)
-    outcomes = probe_outcomes(probes, vectors, table, np.ones(len(table), dtype=bool))
+    outcomes = probes.recognition(vectors, table)
     concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
     held_out = rows.astype(np.float64)
     figures += _recognition("probe", "held_out", concepts, outcomes.objects.right, held_out, table)

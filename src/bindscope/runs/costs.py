@@ -11,22 +11,15 @@ from functools import cache
 
 import numpy as np
 
-from bindscope.analyses.geometry.retrieval import MAX_GALLERY, SAMPLED_QUERIES
-from bindscope.probes import MAX_CHOICE_ROWS, MAX_TRAIN_ROWS
-from bindscope.scenes import SceneTable
 from bindscope.parallel import one_thread
 
-TRAIN_SHARE = 0.4
-PRODUCTS = 60  # with the training rows, in one fit of a probe
-RECONSTRUCTIONS = 10  # whose nearest neighbours are looked for
 OVERHEAD = 3.0  # of everything around the products, measured
 WORTH_SAYING = 2.0  # seconds
 
 
-def estimate(analysis: str, table: SceneTable, dimensions: int) -> float | None:
-    """Seconds that an analysis of a table takes here, roughly; None where that is not known."""
-    work = {"recognition": _recognition, "geometry": _geometry}.get(analysis)
-    return None if work is None else OVERHEAD * work(table, dimensions) / _speed()
+def seconds(work: float | None) -> float | None:
+    """Seconds that so many multiplications take here, roughly; None where their number is not known."""
+    return None if work is None else OVERHEAD * work / _speed()
 
 
 def about(seconds: float | None) -> str:
@@ -44,19 +37,6 @@ def about(seconds: float | None) -> str:
 
 def _rounded(value: float) -> int:
     return max(1, round(value)) if value < 10 else 10 * round(value / 10)
-
-
-def _recognition(table: SceneTable, dimensions: int) -> float:
-    rows = min(TRAIN_SHARE * len(table), MAX_TRAIN_ROWS)
-    one = 2.0 * rows * dimensions * (table.n_objects + sum(table.space.sizes))
-    fits = 1.0 + min(rows, MAX_CHOICE_ROWS) / max(rows, 1.0) + (6.0 if len(table) <= MAX_GALLERY else 0.0)
-    return one * PRODUCTS * fits
-
-
-def _geometry(table: SceneTable, dimensions: int) -> float:
-    queries = len(table) if len(table) <= MAX_GALLERY else SAMPLED_QUERIES
-    width = min(dimensions, table.n_slots * table.n_objects)
-    return float(RECONSTRUCTIONS) * queries * len(table) * (0.5 * width + 40)
 
 
 @cache

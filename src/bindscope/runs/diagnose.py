@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bindscope
+from bindscope.analyses.context import Context, of_count
+from bindscope.analyses.editing import explorer
+from bindscope.analyses.registry import analyses, default, measurable, two_sided
 from bindscope.datasets import Dataset, load_dataset
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS, object_design
@@ -18,43 +21,15 @@ from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddin
 from bindscope.encoders import Encoder, load_encoder
 from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
-from bindscope.analyses.editing import explorer
-from bindscope.analyses.alignment.measure import alignment_records
-from bindscope.analyses.audit.measure import audit_records
-from bindscope.analyses.codelength.measure import codelength_records
-from bindscope.runs.costs import about, estimate
-from bindscope.analyses.crossmodal.measure import crossmodal_records
-from bindscope.analyses.editing.measure import editing_records
-from bindscope.analyses.noise import ceiling_records, denoised_records, replicated
-from bindscope.analyses.occlusion import occluded, occluded_geometry, occluded_recognition
-from bindscope.analyses.recognition.measure import other_count_records, probed, recognition_records
-from bindscope.analyses.removal.reference import removal_records
-from bindscope.analyses.crossmodal.repair import repair_records
+from bindscope.runs.costs import about, seconds
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.runs.samples import write_samples
-from bindscope.analyses.geometry.measure import geometry_records, variance_records
-from bindscope.analyses.variance.shares import nested_designs
 from bindscope.probes import ProbeSet
 from bindscope.results import Record, Results
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.parallel import one_thread
 
-# all that a diagnosis can run, in this order
-ANALYSES = (
-    "audit",
-    "recognition",
-    "geometry",
-    "variance",
-    "removal",
-    "editing",
-    "codelength",
-    "crossmodal",
-    "alignment",
-)
-# what it runs when nothing is asked for
-DEFAULT = ("audit", "recognition", "geometry", "variance", "crossmodal", "alignment")
 ALL = "all"  # stands for every analysis
-TWO_SIDED = ("crossmodal", "alignment")  # made where the model has a second side
 EXAMPLES = 6
 SMALLEST = 1e-15  # below it squares leave single precision
 Progress = Callable[[str], None]
@@ -66,7 +41,7 @@ class Settings:
 
     model: str
     data: str
-    analyses: tuple[str, ...] = DEFAULT
+    analyses: tuple[str, ...] = field(default_factory=default)
     seed: int = 0
     sample: int | None = None
     prompt: str | None = None
@@ -74,13 +49,14 @@ class Settings:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
+        known = measurable()
         if ALL in self.analyses:
-            object.__setattr__(self, "analyses", ANALYSES)
+            object.__setattr__(self, "analyses", known)
         for name in self.analyses:
-            if name not in ANALYSES:
-                raise UnknownNameError("analysis", name, (*ANALYSES, ALL))
+            if name not in known:
+                raise UnknownNameError("analysis", name, (*known, ALL))
         if not self.analyses:
-            raise InputError(f"no analysis was asked for; give some of {', '.join(ANALYSES)}")
+            raise InputError(f"no analysis was asked for; give some of {', '.join(known)}")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"the seed must be 0 or larger and below 2^63, got {self.seed}")
         if self.sample is not None and self.sample < 2:
@@ -91,7 +67,7 @@ class Settings:
     def command(self) -> str:
         """The command line that makes this run again."""
         words = ["bindscope", "diagnose", self.model, "--data", self.data]
-        if self.analyses != DEFAULT:
+        if self.analyses != default():
             words += ["--analyses", ",".join(self.analyses)]
         pairs = {
             "--seed": self.seed or None,
@@ -119,7 +95,7 @@ def diagnose(
     data: str,
     out: str | Path | None = None,
     *,
-    analyses: Sequence[str] = DEFAULT,
+    analyses: Sequence[str] | None = None,
     seed: int = 0,
     sample: int | None = None,
     prompt: str | None = None,
@@ -133,7 +109,7 @@ def diagnose(
 
     model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
     """
-    settings = Settings(model, data, tuple(analyses), seed, sample, prompt, device, batch_size)
+    settings = Settings(model, data, default() if analyses is None else tuple(analyses), seed, sample, prompt, device, batch_size)
     say = progress or (lambda text: None)
     store = default_cache() if cache is None else Path(cache)
     dataset = _sampled(load_dataset(data, cache=store), settings)
@@ -164,13 +140,13 @@ def diagnose(
 
 def captions_for(encoder: Encoder, dataset: Dataset, settings: Settings) -> Captions | None:
     """Captions of the data for encoders that can read them, if an analysis asks for them."""
-    if encoder.captions == "none" or not set(TWO_SIDED) & set(settings.analyses):
+    if encoder.captions == "none" or not set(two_sided()) & set(settings.analyses):
         return None
     return caption_set(dataset, seed=settings.seed, made=encoder.captions == "any")
 
 
 def _refuse_one_sided(embeddings: Embeddings, settings: Settings) -> None:
-    if embeddings.captions is None and set(settings.analyses) <= set(TWO_SIDED):
+    if embeddings.captions is None and set(settings.analyses) <= set(two_sided()):
         raise InputError(
             f"{settings.model} has no second side for {' and '.join(settings.analyses)}; choose a model that also encodes "
             "captions (file: takes ?captions=PATH)"
@@ -181,85 +157,21 @@ def analyse(
     embeddings: Embeddings, settings: Settings, writer: RunWriter | None = None, say: Progress | None = None
 ) -> list[Record]:
     """Records of the analyses that the settings ask for; with a writer, finished ones are stored and taken from there."""
-    tell = say or (lambda text: None)
-    jobs = _Jobs(embeddings, settings.seed, tell)
+    context = Context(embeddings, settings.seed, say)
     records: list[Record] = []
-    for name in (word for word in ANALYSES if word in settings.analyses):
+    for name, analysis in analyses().items():
+        if name not in settings.analyses:
+            continue
         done = writer.finished(name) if writer else None
         if done is None:
-            cost = about(estimate(name, jobs.main.table, embeddings.vectors.shape[1]))
-            tell(f"{name} of {len(embeddings.table):,} scenes{cost}")
-            done = jobs.run(name)
+            cost = about(seconds(analysis.work(context.table, embeddings.vectors.shape[1])))
+            context.say(f"{name} of {len(embeddings.table):,} scenes{cost}")
+            with one_thread():
+                done = context.records(name, analysis.measured(context))
             if writer:
                 writer.keep(name, done)
         records += done
     return records
-
-
-class _Jobs:
-    """The analyses of one set of embeddings; what several of them need is made once, when first needed."""
-
-    def __init__(self, embeddings: Embeddings, seed: int, say: Progress) -> None:
-        table = embeddings.table
-        self.whole, self.seed, self.say = embeddings, seed, say
-        self.main = of_count(embeddings, table.headline_count)
-        self._probes: tuple[ProbeSet, BoolArray] | None = None
-
-    def run(self, name: str) -> list[Record]:
-        makers: dict[str, Callable[[], list[Record]]] = {
-            "audit": lambda: audit_records(self.whole.table, self.seed),
-            "recognition": self.recognition,
-            "geometry": self.geometry,
-            "variance": lambda: variance_records(self.main, self.seed),
-            "removal": lambda: removal_records(self.main, self.seed, self.say),
-            "editing": lambda: editing_records(self.main, self.singles, *self.probes, self.seed, self.say),
-            "codelength": lambda: codelength_records(self.main, self.seed, say=self.say),
-            "crossmodal": lambda: [*crossmodal_records(self.main, self.seed), *repair_records(self.main, self.seed)],
-            "alignment": lambda: alignment_records(self.main, self.seed),
-        }
-        with one_thread():
-            return makers[name]()
-
-    @property
-    def probes(self) -> tuple[ProbeSet, BoolArray]:
-        if self._probes is None:
-            self._probes = probed(self.main.vectors, self.main.table, self.seed)
-        return self._probes
-
-    def recognition(self) -> list[Record]:
-        records = recognition_records(self.main, *self.probes, self.seed)
-        if replicated(self.main.table):
-            records += denoised_records(self.main, *self.probes, self.seed)
-        if occluded(self.main.table):
-            records += occluded_recognition(self.main, *self.probes, self.seed)
-        for count in np.unique(self.whole.table.counts):
-            if count != self.main.table.headline_count:
-                records += other_count_records(of_count(self.whole, int(count)), self.seed)
-        return records
-
-    @property
-    def singles(self) -> tuple[Vectors, SceneTable] | None:
-        """One-object scenes beside those of several objects, if there are any."""
-        alone = self.whole.table.rows_with(1)
-        if self.main.table.headline_count == 1 or not len(alone):
-            return None
-        return self.whole.vectors[alone], self.whole.table.take(alone)
-
-    def geometry(self) -> list[Record]:
-        records = geometry_records(self.main, self.singles, *self.probes, self.seed)
-        if replicated(self.main.table):
-            records += ceiling_records(self.main, self.seed)
-        if occluded(self.main.table):
-            records += occluded_geometry(self.main, self.seed)
-        return records
-
-
-def of_count(embeddings: Embeddings, count: int) -> Embeddings:
-    """The scenes of one number of objects."""
-    rows = embeddings.table.rows_with(count)
-    if len(rows) == len(embeddings.table):
-        return embeddings
-    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
 
 
 def _save_explorer(embeddings: Embeddings, dataset: Dataset, seed: int, directory: Path) -> None:
@@ -291,15 +203,8 @@ def _refuse_hopeless(table: SceneTable) -> None:
 def _refuse_too_wide(table: SceneTable, settings: Settings) -> None:
     """Designs that no least-squares fit here can hold are refused before the vectors are made."""
     main = table.take(table.rows_with(table.headline_count))
-    by_slot = lambda: int(object_design(main, by_slot=True).shape[1])  # noqa: E731
-    makers: dict[str, Callable[[], int]] = {
-        "geometry": by_slot,
-        "removal": by_slot,
-        "editing": by_slot,
-        "variance": lambda: int(nested_designs(main)[-1].shape[1]),
-    }
     for name in settings.analyses:
-        width = makers[name]() if name in makers else 0
+        width = analyses()[name].width(main)
         if width > MAX_COLUMNS:
             raise InputError(
                 f"{name} of these scenes needs a design of {width:,} columns and a least-squares fit here takes at most "

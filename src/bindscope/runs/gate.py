@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.runs.verdict import judged_by
 from bindscope.results import Record, Results
+from bindscope.analyses.registry import analyses
+from bindscope.show.words import METRICS
+from bindscope.show.words import metric as metric_of
 
 ALIKE = 0.8  # of two words that are meant to be one
 _OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
@@ -19,15 +22,6 @@ _CONDITION = re.compile(
     r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
     re.IGNORECASE,
 )
-_DEFAULT_TARGETS = {"concept_recognition": "mean", "object_recognition": "all", "r2": "level1"} | {
-    "swap_confusion_at_1": "scene_to_caption",
-    "recall_at_1": "scene_to_caption",
-    "recall_at_5": "scene_to_caption",
-    "recall_at_10": "scene_to_caption",
-    "swap_margin": "all",
-}
-
-
 @dataclass(frozen=True)
 class Condition:
     """`metric[target].field sign bound`; target and field may be left out (value, and the headline target)."""
@@ -83,9 +77,16 @@ def _parse(text: str) -> Condition:
         bound = float(found["bound"])
     except ValueError:
         raise InputError(f"--fail-if {text.strip()!r}: {found['bound']!r} is not a number") from None
-    target = found["target"] or _DEFAULT_TARGETS.get(metric)
+    analyses()  # whose words tell the headline target
+    target = found["target"] or metric_of(metric).target
     metric = "retrieval_top1" if metric == "recall_at_1" else metric
     return Condition(text.strip(), metric, target, (found["field"] or "value").lower(), found["sign"], bound)
+
+
+def known_metrics() -> list[str]:
+    """Metrics that some analysis knows."""
+    analyses()
+    return list(METRICS)
 
 
 def judge(results: Results, expression: str) -> list[GateOutcome]:

@@ -28,7 +28,7 @@ from bindscope.files import read_tensors, write_tensors
 from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
 from bindscope.analyses.codelength.measure import available_families, codelength_records
 from bindscope.analyses.complexity.measure import CellOutcome, complexity_records
-from bindscope.runs.diagnose import of_count
+from bindscope.analyses.context import of_count
 from bindscope.parallel import cores, run_jobs
 from bindscope.run_directory import amend_config, config_hash, read_config, replace_records, write_text
 from bindscope.probes import Probe, ProbeSet

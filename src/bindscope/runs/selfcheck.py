@@ -12,7 +12,8 @@ from bindscope.datasets import load_dataset
 from bindscope.datasets.wording import caption_set
 from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
-from bindscope.runs.diagnose import TWO_SIDED, Settings, analyse
+from bindscope.analyses.registry import two_sided
+from bindscope.runs.diagnose import Settings, analyse
 from bindscope.runs.verdict import verdict
 from bindscope.probes import fit_probes
 from bindscope.results import Record, Results
@@ -44,7 +45,7 @@ def selfcheck(seed: int = 0) -> Iterator[Check]:
     for world, data, expectations in _TWO_SIDED:
         dataset = load_dataset(data)
         embeddings = embed(load_encoder(world), dataset, captions=caption_set(dataset, seed=seed))
-        results = Results(analyse(embeddings, Settings(world, data, TWO_SIDED, seed)))
+        results = Results(analyse(embeddings, Settings(world, data, two_sided(), seed)))
         for expectation in expectations:
             yield expectation(world, results)
 

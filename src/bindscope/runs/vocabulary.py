@@ -20,7 +20,8 @@ from bindscope.datasets.wording import Captions, caption_set
 from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError
-from bindscope.analyses.crossmodal.measure import CrossMaker, two_sides
+from bindscope.analyses.crossmodal.measure import CrossMaker
+from bindscope.analyses.sides import two_sides
 from bindscope.results import Record, Results
 from bindscope.scenes import FloatArray
 from bindscope.uncertainty import ObjectBootstrap, percentile

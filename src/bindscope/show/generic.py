@@ -8,36 +8,26 @@ from bindscope.show.curves import curves
 from bindscope.show.figures import BLUE, Figure, Series, series_of
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
-from bindscope.show.words import ANALYSES, BOUNDED, metric_name, plain, variant
-
-LEADS = {
-    "removal": "What can still be read when a component is taken out of the vectors and the read-outs are trained anew.",
-    "editing": "Whether a vector in which one object’s component was replaced behaves as the other scene’s vector.",
-    "complexity": "Whether a small learner can predict the vectors of scenes of objects that it has never seen.",
-    "codelength": "How many bits the vectors cost when the concepts are known, by rule.",
-    "crossmodal": "The vectors of one modality, asked with the queries of the other.",
-    "alignment": "Whether both sides use the same binding function, component by component.",
-}
+from bindscope.show.words import metric, metric_name, plain, variant
 
 
-def build(run: Run, analysis: str) -> Section:
+def build(run: Run, analysis: str, title: str, lead: str) -> Section:
     """The section of one analysis word."""
     every = run.results.select(analysis=analysis).records
-    figures = [_figure(analysis, metric, [r for r in every if r.metric == metric]) for metric in _metrics(every)]
+    figures = [_figure(analysis, word, [r for r in every if r.metric == word]) for word in _metrics(every)]
     headline = [r for r in every if not r.extra]
     blocks: list[Block] = [Gallery(tuple(figures)) if len(figures) > 1 else figures[0]] if figures else []
     if headline and len(headline) < len(every):
         blocks.append(record_table("Headline figures", headline, COLUMNS, folded=len(headline) > 24))
-    title = ANALYSES.get(analysis, plain(analysis).capitalize())
-    return Section(analysis, title, LEADS.get(analysis, ""), (*blocks, every_row(every)))
+    return Section(analysis, title, lead, (*blocks, every_row(every)))
 
 
 def _metrics(records: tuple[Record, ...]) -> list[str]:
     return list(dict.fromkeys(r.metric for r in records))
 
 
-def _figure(analysis: str, metric: str, records: list[Record]) -> Figure:
-    name, title = f"{analysis}_{metric}", metric_name(metric)
+def _figure(analysis: str, word: str, records: list[Record]) -> Figure:
+    name, title = f"{analysis}_{word}", metric_name(word)
     coverages = {r.coverage for r in records if r.coverage is not None}
     if len(coverages) > 1:
         looks = series_of(_words(r) for r in records)
@@ -47,7 +37,7 @@ def _figure(analysis: str, metric: str, records: list[Record]) -> Figure:
     main = [r for r in records if not r.extra] or records
     one = Series("", BLUE, "circle")
     rows: list[Row] = [(_words(r) or title, [(one, r)]) for r in main]
-    return forest(name, title, rows, Style(limits=(-0.02, 1.03) if metric in BOUNDED else None))
+    return forest(name, title, rows, Style(limits=(-0.02, 1.03) if metric(word).bounded else None))
 
 
 def _words(record: Record) -> str:

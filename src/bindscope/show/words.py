@@ -5,85 +5,41 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from bindscope.results import Record
 
 MISSING = "not available"
 NBSP = "\u00a0"  # keeps a number and its per cent sign on one line
 
-ANALYSES = {
-    "recognition": "Recognition",
-    "geometry": "Geometry",
-    "variance": "Variance shares",
-    "removal": "Targeted removal",
-    "editing": "Object editing",
-    "complexity": "Complexity of the binding function",
-    "codelength": "Code length",
-    "crossmodal": "Cross-modal binding",
-    "alignment": "Alignment of the two sides",
-    "training": "Training",
-    "audit": "Audit of the data",
-}
+Form = Literal["number", "percent", "count"]
 
-METRICS = {
-    "r2": "R²",
-    "concept_recognition": "Concept recognition",
-    "object_recognition": "Object recognition",
-    "retrieval_top1": "Retrieval, top 1",
-    "joint_probing": "Joint probing",
-    "share": "Share of variance",
-    "p_value": "p-value",
-    "noise_ceiling": "Noise ceiling",
-    "cross_entropy_gain": "Cross-entropy gain",
-    "gain_kept": "Share of the gain that is kept",
-    "erased_rank": "Dimensions erased",
-    "retrieval_rank": "Rank of the wanted scene",
-    "n_cases": "Edits",
-    "swap_accuracy": "Swap accuracy",
-    "text_score": "Text score of pairs",
-    "image_score": "Image score of pairs",
-    "group_score": "Group score of pairs",
-    "recall_at_5": "Recall@5",
-    "recall_at_10": "Recall@10",
-    "swap_confusion_at_1": "A swapped one first",
-    "swap_confusion": "Swap confusion",
-    "swap_margin": "Margin of the right caption",
-    "swap_error_share": "Share of swap errors",
-    "harm": "Harm",
-    "bits_per_scene": "Bits per scene",
-    "bits_per_dimension": "Bits per scene and dimension",
-    "bits_saved": "Bits saved",
-    "objects_to_pay": "Objects after which it pays",
-    "coded_dimensions": "Coded components",
-    "first_block_objects": "Objects of the first block",
-    "coverage_threshold": "Coverage threshold",
-    "threshold_slope": "Slope at the threshold, per unit of coverage",
-    "fits_training": "Splits on which it fits its own training scenes",
-    "converged": "Splits on which it converged",
-    "held_out_objects": "Held-out objects",
-    "factor_norm": "Norm of the factors",
-    "validation_r2": "R² on validation objects",
-    "product_left": "Share that the product term leaves",
-    "best_step": "Step of the weights that were kept",
-    "n_scenes": "Scenes",
-    "n_objects": "Objects that the data can show",
-    "cells_present": "Cells present",
-    "cells_missing": "Cells missing",
-    "design_rank": "Rank of the design",
-    "unseen_share": "Held-out objects with an unseen value",
-    "identified": "Additive fit identified",
-    "closed_scenes": "Closed scenes",
-    "chance": "Chance",
-    "ceiling": "Ceiling",
-    "ambiguous_scenes": "Scenes that can tell binding from a bag",
-    "ambiguous_share": "Share of scenes that can tell binding from a bag",
-    "unshared_scenes": "Unshared scenes",
-    "test_scenes": "Scenes of held-out objects only",
-    "n_distinct_scenes": "Different scenes",
-    "n_bags": "Different bags of values",
-    "n_values": "Values that occur",
-    "scenes_needed": "Scenes needed",
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is said. form: how its values are spelled; bounded: whether they lie in 0..1; target: its headline."""
+
+    name: str
+    form: Form = "number"
+    bounded: bool = False
+    target: str | None = None
+
+
+METRICS: dict[str, Metric] = {  # those that several analyses share; an analysis brings its own
+    "r2": Metric("R²", target="level1"),
+    "concept_recognition": Metric("Concept recognition", bounded=True, target="mean"),
+    "object_recognition": Metric("Object recognition", bounded=True, target="all"),
+    "retrieval_top1": Metric("Retrieval, top 1", bounded=True),
+    "joint_probing": Metric("Joint probing", bounded=True),
+    "share": Metric("Share of variance", "percent"),
+    "p_value": Metric("p-value"),
+    "noise_ceiling": Metric("Noise ceiling", bounded=True),
+    "fits_training": Metric("Splits on which it fits its own training scenes", "percent"),
+    "unseen_share": Metric("Held-out objects with an unseen value", "percent"),
+    "identified": Metric("Additive fit identified"),
+    "closed_scenes": Metric("Closed scenes", "count"),
+    "test_scenes": Metric("Scenes of held-out objects only", "count"),
 }
 
 WORDS = {
@@ -148,42 +104,21 @@ VARIANTS = {
     "additive_ties_random": "an additive scorer, ties at random: {}",
 }
 
-PERCENT = frozenset({"share", "unseen_share", "ambiguous_share", "fits_training", "converged"})
-BOUNDED = frozenset(
-    {"concept_recognition", "object_recognition", "retrieval_top1", "joint_probing", "swap_accuracy", "noise_ceiling"}
-    | {
-        "text_score",
-        "image_score",
-        "group_score",
-        "recall_at_5",
-        "recall_at_10",
-        "swap_confusion_at_1",
-        "swap_confusion",
-    }
-)
-COUNTS = frozenset(
-    {"n_scenes", "n_objects", "cells_present", "cells_missing", "design_rank", "closed_scenes", "scenes_needed"}
-    | {
-        "n_cases",
-        "erased_rank",
-        "ambiguous_scenes",
-        "unshared_scenes",
-        "test_scenes",
-        "n_distinct_scenes",
-        "n_bags",
-        "n_values",
-        "objects_to_pay",
-        "coded_dimensions",
-        "first_block_objects",
-        "orders",
-        "best_step",
-    }
-)
+
+def learn(metrics: Mapping[str, Metric | str]) -> None:
+    """Add the words of an analysis; the words of an earlier one stay."""
+    for word, one in metrics.items():
+        METRICS.setdefault(word, Metric(one) if isinstance(one, str) else one)
+
+
+def metric(word: str) -> Metric:
+    """How a metric is said; one that nobody described is named by its word."""
+    return METRICS.get(word) or Metric(plain(word).capitalize())
 
 
 def metric_name(word: str) -> str:
     """The heading of a metric."""
-    return METRICS.get(word) or plain(word).capitalize()
+    return metric(word).name
 
 
 def plain(word: str | None) -> str:
@@ -231,13 +166,14 @@ def _signed(text: str) -> str:
     return text.replace("-", "−")
 
 
-def figure_text(metric: str, value: float | None) -> str:
+def figure_text(word: str, value: float | None) -> str:
     """A value in the spelling of its metric: per cent for shares, whole numbers for counts."""
-    if metric in PERCENT:
+    form = metric(word).form
+    if form == "percent":
         return percent(value)
-    if metric in COUNTS and value is not None:
+    if form == "count" and value is not None:
         return f"{value:,.0f}" if value == round(value) else number(value)
-    if metric == "identified" and value is not None:
+    if word == "identified" and value is not None:
         return {0.0: "no", 1.0: "yes"}.get(value, number(value))
     return number(value)
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bindscope.analyses.audit.audit import COVERAGES, Audit, audit, scenes_needed
-from bindscope.analyses.audit.measure import audit_records
+from bindscope.analyses.audit.measure import measure
+from bindscope.analyses.context import Context
 from bindscope.concepts import ABSENT
 from bindscope.errors import TableError
 from bindscope.results import Results
@@ -39,6 +40,11 @@ def main_rows(table: SceneTable) -> SceneTable:
 def objects_of(table: SceneTable) -> list[tuple[int, ...]]:
     """Object ids in each slot, None-free."""
     return [tuple(int(i) for i in row) for row in table.object_ids]
+
+
+def audited(table: SceneTable, seed: int = 0) -> Results:
+    context = Context.of_table(table, seed)
+    return Results(context.records("audit", measure(context)))
 
 
 @pytest.mark.parametrize("name", list(DESIGNS))
@@ -157,7 +163,7 @@ def test_the_additive_scorer_of_the_known_table() -> None:
     ids=["one scene", "one object", "one scene of three"],
 )
 def test_hopeless_tables_have_an_audit_too(table: SceneTable) -> None:
-    results = Results(audit_records(table))
+    results = audited(table)
     ceilings = {record.target: record.value for record in results.headline(metric="ceiling")}
     assert ceilings["all"] == 1.0  # a bag says everything here
     assert results.one(metric="ambiguous_scenes").value == 0
@@ -173,7 +179,7 @@ def test_an_empty_table_has_none() -> None:
 @given(tables, st.integers(0, 3))
 @quick
 def test_records_by_definition(table: SceneTable, seed: int) -> None:
-    results, main = Results(audit_records(table, seed)), main_rows(table)
+    results, main = audited(table, seed), main_rows(table)
     value = {(r.metric, r.target): r.value for r in results.headline() if r.coverage is None}
     assert value["n_scenes", "all"] == len(table)
     assert value["n_bags", None] == len(np.unique(np.sort(main.values, axis=1).reshape(len(main), -1), axis=0))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from bindscope.analyses.alignment.alignment import Alignment, align
-from bindscope.analyses.crossmodal.measure import two_sides
+from bindscope.analyses.context import Context
+from bindscope.analyses.sides import two_sides
 from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
 from bindscope.results import Record
@@ -56,3 +57,8 @@ def _records(one: Alignment, table: SceneTable, seed: int) -> list[Record]:
             Record("alignment", "p_value", p_value(one.r2, null), **words),
         ]
     return records
+
+
+def measure(context: Context) -> list[Record]:
+    """All figures of the alignment."""
+    return alignment_records(context.main, context.seed)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bindscope.show.tables import figures_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Note, Section, every_row, record_table
 from bindscope.show.figures import BLUE, GREEN, GREY, ORANGE, Figure, Series
@@ -71,3 +78,9 @@ def finding(every: Results) -> str:
     p = every.first(metric="p_value", target="interaction", estimator=best.estimator)
     chance = f", p = {number(p.value)} against permuted objects" if p is not None else ""
     return f"Of the binding part, {plain(best.estimator)} predicts R² {value_text(best)} on held-out objects{chance}."
+
+
+def terminal_table(results: Results) -> Table | None:
+    """R^2 on held-out objects."""
+    found = results.headline(analysis="alignment", metric="r2", split="test")
+    return figures_table("Does one side predict the other, on held-out objects?", found) if len(found) else None

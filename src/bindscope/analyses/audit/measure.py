@@ -1,109 +1,91 @@
-"""The audit of a table as records."""
+"""Figures of the audit of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bindscope.analyses.audit.audit import WIDTHS, Audit, audit, scenes_needed
+from bindscope.analyses.context import Context
 from bindscope.recognition import ambiguous, ceiling, concept_chance, object_chance
-from bindscope.results import Record
-from bindscope.scenes import SceneTable
-from bindscope.uncertainty import ObjectBootstrap
+from bindscope.scenes import BoolArray, SceneTable
+from bindscope.uncertainty import Outcome
 
 
-def audit_records(table: SceneTable, seed: int = 0) -> list[Record]:
+def measure(context: Context) -> list[Outcome]:
+    """The audit of all scenes of a context."""
+    return audit_outcomes(context.whole.table, context.seed)
+
+
+def audit_outcomes(table: SceneTable, seed: int = 0) -> list[Outcome]:
     """Everything that the table alone decides: cells, ranks, coverage, chance, ceiling, how many scenes can tell."""
     found = audit(table, seed)
-    make = _Maker(found, seed)
+    main = found.table
     return [
-        make("n_scenes", len(table), "all"),
-        make("n_scenes", len(found.table), "analysed", extra={"objects": found.objects_per_scene}),
-        make("n_distinct_scenes", int(found.table.scene_ids.max()) + 1),
-        make("n_bags", int(found.table.bag_ids.max()) + 1),
-        make("n_objects", table.n_objects),
-        *(make("n_values", len(table.known_values(k)), name) for k, name in enumerate(table.space.names)),
-        *_cells(make, found),
+        _number(main, "n_scenes", len(table), "all"),
+        _number(main, "n_scenes", len(main), "analysed", extra={"objects": found.objects_per_scene}),
+        _number(main, "n_distinct_scenes", int(main.scene_ids.max()) + 1),
+        _number(main, "n_bags", int(main.bag_ids.max()) + 1),
+        _number(main, "n_objects", table.n_objects),
+        *(_number(main, "n_values", len(table.known_values(k)), name) for k, name in enumerate(table.space.names)),
+        *_cells(found),
         *(
-            make("design_rank", design.rank, name, extra={"columns": design.columns})
+            _number(main, "design_rank", design.rank, name, extra={"columns": design.columns})
             for name, design in found.designs.items()
         ),
-        *_levels(make, found),
-        *_coverages(make, found),
+        *_levels(main, *found.additive),
+        *_coverages(found),
         *(
-            make("scenes_needed", scenes_needed(width, found.objects_per_scene), extra={"width": width})
+            _number(main, "scenes_needed", scenes_needed(width, found.objects_per_scene), extra={"width": width})
             for width in WIDTHS
         ),
     ]
 
 
-class _Maker:
-    def __init__(self, found: Audit, seed: int) -> None:
-        self.found, self.seed = found, seed
-
-    def __call__(
-        self,
-        metric: str,
-        value: float | None,
-        target: str | None = None,
-        *,
-        extra: Mapping[str, Any] | None = None,
-        **more: Any,
-    ) -> Record:
-        table = self.found.table
-        words = {"n_scenes": len(table), "n_objects": table.n_objects, "seed": self.seed, **more}
-        return Record("audit", metric, value, target=target, extra=extra or {}, **words)
+def _number(table: SceneTable, metric: str, value: float | None, target: str | None = None, **more: Any) -> Outcome:
+    return Outcome.number(metric, value, target=target, **{"n_scenes": len(table), **more})
 
 
-def _cells(make: _Maker, found: Audit) -> list[Record]:
-    records = []
+def _cells(found: Audit) -> list[Outcome]:
+    out = []
     for target, cells in (("objects", found.object_cells), ("scenes", found.scene_cells)):
-        records.append(make("cells_present", cells.present, target))
-        records.append(make("cells_missing", cells.total - cells.present, target))
-    return records
+        out.append(_number(found.table, "cells_present", cells.present, target))
+        out.append(_number(found.table, "cells_missing", cells.total - cells.present, target))
+    return out
 
 
-def _levels(make: _Maker, found: Audit) -> list[Record]:
-    table = found.table
+def _levels(table: SceneTable, wrong: Any, random: Any) -> list[Outcome]:
     concepts = concept_chance(table)
-    wrong, random = found.additive
-    unshared = table.unshared
-    bootstrap = ObjectBootstrap.of(table, make.seed)
-    low, high = bootstrap.mean(ambiguous(table))
+    can_tell, unshared = ambiguous(table), table.unshared
 
-    def best(rows: np.ndarray[Any, Any], target: str) -> Record:
+    def best(rows: BoolArray, target: str) -> Outcome:
         some = bool(rows.any())
         extra = {
             "additive_ties_wrong": float(wrong[rows].mean()) if some else None,
             "additive_ties_random": float(random[rows].mean()) if some else None,
         }
-        return make("ceiling", ceiling(table, rows), target, extra=extra, n_scenes=int(rows.sum()))
+        return _number(table, "ceiling", ceiling(table, rows), target, extra=extra, n_scenes=int(rows.sum()))
 
     return [
-        make("unshared_scenes", int(unshared.sum())),
-        make("ambiguous_scenes", int(ambiguous(table).sum())),
-        make("ambiguous_share", float(ambiguous(table).mean()), ci_low=low, ci_high=high),
-        *(make("chance", float(concepts[:, k].mean()), name) for k, name in enumerate(table.space.names)),
-        make("chance", float(concepts.mean()), "mean"),
-        make("chance", float(concepts.prod(axis=1).mean()), "joint"),
-        make("chance", float(object_chance(table).mean()), "objects"),
-        make("ceiling", ceiling(table), "all"),
-        make("ceiling", ceiling(table, unshared), "unshared", n_scenes=int(unshared.sum())),
+        _number(table, "unshared_scenes", int(unshared.sum())),
+        _number(table, "ambiguous_scenes", int(can_tell.sum())),
+        Outcome.mean("ambiguous_share", can_tell, codes=table.object_codes),
+        *(_number(table, "chance", float(concepts[:, k].mean()), name) for k, name in enumerate(table.space.names)),
+        _number(table, "chance", float(concepts.mean()), "mean"),
+        _number(table, "chance", float(concepts.prod(axis=1).mean()), "joint"),
+        _number(table, "chance", float(object_chance(table).mean()), "objects"),
+        _number(table, "ceiling", ceiling(table), "all"),
+        _number(table, "ceiling", ceiling(table, unshared), "unshared", n_scenes=int(unshared.sum())),
         best(np.ones(len(table), dtype=bool), "all"),
         best(unshared, "unshared"),
     ]
 
 
-def _coverages(make: _Maker, found: Audit) -> list[Record]:
-    records = []
-    for one in found.coverages:
-        words: dict[str, Any] = {"estimator": one.method, "coverage": one.coverage}
-        records += [
-            make("identified", one.identified, **words),
-            make("unseen_share", one.unseen_share, **words),
-            make("test_scenes", one.test_scenes, **words),
-            make("closed_scenes", one.closed_scenes, **words),
-        ]
-    return records
+def _coverages(found: Audit) -> list[Outcome]:
+    figures = ("identified", "unseen_share", "test_scenes", "closed_scenes")
+    return [
+        _number(found.table, name, getattr(one, name), estimator=one.method, coverage=one.coverage)
+        for one in found.coverages
+        for name in figures
+    ]

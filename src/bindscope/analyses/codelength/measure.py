@@ -12,6 +12,7 @@ import numpy as np
 from bindscope.analyses.codelength.codelength import FAMILIES, ORDERS, Choices, CodeLengths, codelength, small_enough
 from bindscope.analyses.codelength.coding import ADDITIVE, EXACT, LOOKUP, PURE
 from bindscope.analyses.codelength.saving import ArrivalBootstrap, Saving, length, saving
+from bindscope.analyses.context import Context
 from bindscope.embeddings import Embeddings
 from bindscope.encoders.base import Vectors
 from bindscope.errors import DegenerateWarning, TableError
@@ -185,3 +186,8 @@ class _Maker:
             seed=self.seed,
             extra=extra or {},
         )
+
+
+def measure(context: Context) -> list[Record]:
+    """All figures of the code lengths."""
+    return codelength_records(context.main, context.seed, say=context.say)

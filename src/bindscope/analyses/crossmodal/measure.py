@@ -23,7 +23,7 @@ from bindscope.analyses.crossmodal.swaptest import (
     tied,
     value_confusions,
 )
-from bindscope.analyses.sides import TwoSides
+from bindscope.analyses.sides import TwoSides, two_sides
 from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
@@ -35,14 +35,6 @@ RECALLS = (1, 5, 10)
 MAX_QUERIES = 2_000
 WORST = 10
 CLOSED = {"scenes": "closed"}
-
-
-def two_sides(embeddings: Embeddings) -> TwoSides | None:
-    """Scenes and captions in one frame; None where the model has no second side."""
-    told = embeddings.captions
-    if told is None:
-        return None
-    return TwoSides.of(embeddings.vectors, embeddings.table, told.vectors, told.scenes)
 
 
 def trained_objects(embeddings: Embeddings) -> BoolArray | None:

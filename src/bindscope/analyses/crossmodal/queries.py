@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from bindscope.analyses.recognition.measure import TRAIN_SHARE, Outcomes, outcome_records, probe_outcomes, zero_shot
+from bindscope.analyses.context import Context
 from bindscope.analyses.sides import unit
 from bindscope.embeddings import Embeddings, Queries
 from bindscope.errors import TableError
-from bindscope.probes import fit_probes
-from bindscope.recognition import ceiling, concept_chance, object_chance
+from bindscope.probes import TRAIN_SHARE, fit_probes
+from bindscope.recognition import (
+    SceneRecognition,
+    ceiling,
+    concept_chance,
+    object_chance,
+    recognition_outcomes,
+    zero_shot,
+)
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import split_scenes
-from bindscope.uncertainty import UNKNOWN, ObjectBootstrap
+from bindscope.uncertainty import UNKNOWN, ObjectBootstrap, Outcome
 
 PROBE_ROWS = 8_000
 
@@ -28,12 +34,14 @@ def recognition_records(embeddings: Embeddings, seed: int) -> list[Record]:
     if told is None or own is None:
         return []
     every = (own, *told.queries)
-    apart = [zero_shot(_asked(embeddings, queries)) for queries in every]
+    apart = [zero_shot(embeddings.vectors, embeddings.table, queries) for queries in every]
     records = _wording_means(apart, seed)
     if len(every) > 1:
-        together = zero_shot(_asked(embeddings, ensembled(every)))
-        found = outcome_records(together, "zero_shot", "all", seed, {"wordings": "ensembled"})
-        records += [_moved(record) for record in found]
+        together = zero_shot(embeddings.vectors, embeddings.table, ensembled(every))
+        found = _records(
+            recognition_outcomes(together, "zero_shot", "all", {"wordings": "ensembled"}), together.table, seed
+        )
+        records += found
     return records
 
 
@@ -45,16 +53,11 @@ def ensembled(every: Sequence[Queries]) -> Queries:
     return Queries(objects, values)
 
 
-def _asked(embeddings: Embeddings, queries: Queries) -> Embeddings:
-    return Embeddings(embeddings.vectors, embeddings.table, queries)
+def _records(outcomes: Sequence[Outcome], table: SceneTable, seed: int) -> list[Record]:
+    return Context.of_table(table, seed).records("crossmodal", outcomes)
 
 
-def _moved(record: Record) -> Record:
-    """The same figure under the analysis of two sides."""
-    return replace(record, analysis="crossmodal")
-
-
-def _wording_means(apart: Sequence[Outcomes], seed: int) -> list[Record]:
+def _wording_means(apart: Sequence[SceneRecognition], seed: int) -> list[Record]:
     table = apart[0].table
     bootstrap = ObjectBootstrap.of(table, seed)
     concepts = np.mean([[o.right for o in one.concepts] for one in apart], axis=0)  # [C, n]
@@ -115,9 +118,8 @@ def caption_probe_records(embeddings: Embeddings, seed: int) -> list[Record]:
     except TableError:
         return []  # one bag only
     probes = fit_probes(vectors, table, train, seed)
-    outcomes = probe_outcomes(probes, vectors, table, ~train)
-    found = outcome_records(outcomes, "probe", "held_out", seed, {"side": "captions"})
-    return [_moved(record) for record in found]
+    read = probes.recognition(vectors, table, ~train)
+    return _records(recognition_outcomes(read, "probe", "held_out", {"side": "captions"}), read.table, seed)
 
 
 def _repeated(table: SceneTable, times: int) -> SceneTable:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bindscope.analyses.context import Context
 from bindscope.analyses.crossmodal.heads import Head
+from bindscope.analyses.crossmodal.measure import crossmodal_records
 from bindscope.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from bindscope.analyses.crossmodal.heads import HEADS, QUICK, Budget, HoldOut, fit_head, hold_out
-from bindscope.analyses.crossmodal.measure import CLOSED, CrossMaker, two_sides
+from bindscope.analyses.crossmodal.measure import CLOSED, CrossMaker
 from bindscope.analyses.crossmodal.retrieval import rank_captions
-from bindscope.analyses.sides import TwoSides
+from bindscope.analyses.sides import TwoSides, two_sides
 from bindscope.embeddings import Embeddings
 from bindscope.errors import InputError, TableError, UnknownNameError
 from bindscope.results import Record
@@ -119,3 +121,8 @@ def sentence_module(head: Head) -> HeadModule:
     except ImportError:
         raise MissingExtraError("the sentence-transformers module", "sentence-transformers", "text") from None
     return HeadModule(head)
+
+
+def measure(context: Context) -> list[Record]:
+    """All figures of two sides, and of heads that repair."""
+    return [*crossmodal_records(context.main, context.seed), *repair_records(context.main, context.seed)]

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bindscope.show.tables import figures_table
+
+if TYPE_CHECKING:
+    from rich.table import Table as TextTable
+
 from collections.abc import Sequence
 
 from bindscope.results import Record, Results
@@ -24,6 +31,7 @@ from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
 from bindscope.show.words import plain, value_text
 
+HEADLINES = ("swap_accuracy", "text_score", "image_score", "group_score", "retrieval_top1", "swap_confusion_at_1")
 LEAD = (
     "One side are the scenes of this data, the other captions of the same scenes: for images the text tower, for a sentence "
     "encoder the same scenes in other words. Within a side a read-out may find the objects; what retrieval needs is that both "
@@ -205,3 +213,9 @@ def repair_figure(every: Results) -> Figure | None:
 def _first(results: Results, extra: dict[str, object], **columns: object) -> Record | None:
     found: Sequence[Record] = results.select(lambda r: dict(r.extra) == extra, analysis="crossmodal", **columns).records
     return found[0] if found else None
+
+
+def terminal_table(results: Results) -> TextTable | None:
+    """Swaps, scores of pairs and retrieval."""
+    found = results.headline(analysis="crossmodal", metric=HEADLINES)
+    return figures_table("Across the two sides: scenes against captions", found) if len(found) else None

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bindscope.analyses.context import Context
 from bindscope.analyses.editing.cases import (
     MANY_CASES,
     Cases,
@@ -294,3 +295,8 @@ def editing_records(
 ) -> list[Record]:
     """Object editing on scenes of one number of objects; `singles`: one-object scenes of the same data, if there are any."""
     return EditingMaker(embeddings.vectors, embeddings.table, singles, probes, rows, seed, say).records()
+
+
+def measure(context: Context) -> list[Record]:
+    """All figures of the edits."""
+    return editing_records(context.main, context.singles, context.probes, context.held_out, context.seed, context.say)

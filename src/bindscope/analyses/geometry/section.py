@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bindscope.show.tables import filled_table, interval_text, number_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 from collections.abc import Iterable, Sequence
 
 from bindscope.results import Record, Results
@@ -9,7 +15,8 @@ from bindscope.show.blocks import COLUMNS, Block, Gallery, Section, every_row, r
 from bindscope.show.figures import BLUE, GREEN, HUES, ORANGE, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
-from bindscope.show.words import BOUNDED, metric_name, plain
+from bindscope.show.words import metric as metric_of
+from bindscope.show.words import metric_name, plain
 
 LEAD = (
     "Level I rebuilds a scene’s vector as a sum of one vector for each object, Level II as a sum of one vector for each "
@@ -18,6 +25,7 @@ LEAD = (
     "vectors read the sum. Hollow marks are in sample, filled ones held out."
 )
 ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
+FITS = ("ols", "ols+pos")  # right on every design; the other estimators stand on the page
 COLORS = {"level1": (BLUE, "circle"), "level2": (ORANGE, "diamond"), "level2_objects": (GREEN, "square")}
 TITLES = {
     "r2": "R² of the additive reconstructions",
@@ -47,7 +55,7 @@ def picture(metric: str, records: Results) -> Figure:
         for estimator in in_order(r.estimator or "" for r in records)
     ]
     name, title = f"geometry_{metric}", TITLES.get(metric, metric_name(metric))
-    limits = (-0.02, 1.03) if metric in BOUNDED else None
+    limits = (-0.02, 1.03) if metric_of(metric).bounded else None
     style = Style(limits=limits, step=12, exact=1.0 if metric == "r2" else None)
     return forest(name, title, rows, style, [series(r) for r in sorted(records, key=_place)])
 
@@ -74,3 +82,33 @@ def _place(record: Record) -> tuple[int, bool]:
 
 def _ordered(records: Results, metrics: Sequence[str]) -> list[Record]:
     return sorted(records, key=lambda r: (metrics.index(r.metric), _place(r)[0]))
+
+
+def terminal_table(results: Results) -> Table | None:
+    """R^2 of each level by the least-squares estimators, in sample beside held out, and held-out retrieval."""
+    records = results.headline(analysis="geometry", estimator=FITS)
+    if not len(records):
+        return None
+    keys = sorted({(r.target or "", r.estimator or "") for r in records if r.metric == "r2"}, key=_level_place)
+
+    def one(key: tuple[str, str], metric: str, split: str) -> Record | None:
+        return records.first(metric=metric, target=key[0], estimator=key[1], split=split)
+
+    def values(metric: str, split: str) -> list[str]:
+        return [number_text(r.value) if (r := one(key, metric, split)) else "" for key in keys]
+
+    held_out = [interval_text(r) if (r := one(key, "r2", "held_out")) else "" for key in keys]
+    columns = {
+        "level": [plain(target) for target, _ in keys],
+        "by": [estimator for _, estimator in keys],
+        "R² in sample": values("r2", "in_sample"),
+        "R² held out": values("r2", "held_out"),
+        "95 % interval": held_out,
+        "retrieval": values("retrieval_top1", "held_out"),
+    }
+    return filled_table("Geometry: rebuilt from objects (Level I), from concepts (Level II)", columns)
+
+
+def _level_place(key: tuple[str, str]) -> tuple[int, str]:
+    order = ("level1", "level2", "level2_objects")
+    return (order.index(key[0]) if key[0] in order else len(order), key[1])

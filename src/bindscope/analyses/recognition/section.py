@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bindscope.show.tables import COLUMNS as CELLS
+from bindscope.show.tables import filled_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
 from collections.abc import Sequence
 
 from bindscope.results import Record, Results
@@ -85,3 +93,14 @@ def _questions(records: Results) -> list[str]:
 def _rows(records: Results, questions: Sequence[str]) -> list[Row]:
     others = list(dict.fromkeys(r.estimator or "" for r in records if r.estimator not in KNOWN))
     return [(one, [(series(r.estimator, others), r) for r in records if question(r) == one]) for one in questions]
+
+
+def terminal_table(results: Results) -> Table | None:
+    """What is recognised, by which read-out; the split goes without saying (queries: all scenes, probes: held out)."""
+    records = results.headline(analysis="recognition")
+    if not len(records):
+        return None
+    columns = {"recognised": [question(r) for r in records]}
+    names = ("by", "value", "95 % interval", "chance", "ceiling", "scenes")
+    columns |= {name: [CELLS[name](r) for r in records] for name in names}
+    return filled_table("\nRecognition: share of scenes", columns)

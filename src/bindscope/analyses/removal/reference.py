@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bindscope.analyses.context import Context
 from bindscope.analyses.removal.measure import Figure, RemovalMaker, Say
 from bindscope.design import object_design
 from bindscope.embeddings import Embeddings
@@ -59,3 +60,8 @@ def _own_direction(world: RemovalMaker, left: FloatArray) -> Record:
         "object_recognition", None, found.right.astype(float), everyone, chance, None, int(found.tied.sum())
     )
     return world.record(figure, "subtract", "concepts", "all", {**REFERENCE, "readout": "own direction"})
+
+
+def measure(context: Context) -> list[Record]:
+    """All figures of the removals."""
+    return removal_records(context.main, context.seed, context.say)

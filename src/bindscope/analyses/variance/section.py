@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from bindscope.show.tables import COLUMNS as CELLS
+from bindscope.show.tables import filled_table, interval_text, number_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
 from collections.abc import Sequence
 
 from bindscope.results import Record, Results
@@ -81,3 +89,18 @@ def _test(record: Record) -> str:
     how = f" ({plain(record.estimator)} permutations of whole scenes)" if record.estimator else ""
     words = f"{what} beyond what concepts and slots explain{how}: p = {number(record.value)}"
     return words + (". A small p says that objects are more than their concepts; the share says how much.")
+
+
+def terminal_table(results: Results) -> Table | None:
+    """The nested shares and the test of the interaction."""
+    records = results.headline(analysis="variance")
+    if not len(records):
+        return None
+    shares = [r for r in records if r.metric == "share"]
+    rest = [r for r in records if r.metric != "share"]
+    columns = {
+        "share of": [name_of(r) for r in shares] + [CELLS["figure"](r) for r in rest],
+        "value": [number_text(r.value) for r in (*shares, *rest)],
+        "95 % interval": [interval_text(r) for r in (*shares, *rest)],
+    }
+    return filled_table("Variance, nested shares", columns)

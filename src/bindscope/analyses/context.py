@@ -1,0 +1,144 @@
+"""What an analysis may ask for, and the only place that makes Records of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from bindscope.analyses.sides import TwoSides, two_sides
+from bindscope.embeddings import Embeddings
+from bindscope.encoders.base import Vectors
+from bindscope.probes import ProbeSet, probed
+from bindscope.results import Record
+from bindscope.scenes import BoolArray, SceneTable
+from bindscope.streams import stream
+from bindscope.uncertainty import ObjectBootstrap, Outcome
+
+Say = Callable[[str], None]
+
+
+class Context:
+    """Embeddings with what several analyses need of them, made once, when first asked for.
+
+    whole: all scenes. main, vectors `[n, d]`, table: those of the most frequent number of objects, which the analyses judge.
+    seed: of everything that is drawn. say: tells a person what is being done.
+    """
+
+    def __init__(self, embeddings: Embeddings, seed: int = 0, say: Say | None = None) -> None:
+        self.whole, self.seed = embeddings, seed
+        self.say: Say = say or (lambda text: None)
+
+    @classmethod
+    def of_table(cls, table: SceneTable, seed: int = 0) -> Context:
+        """The context of a bare table, for what the table alone decides."""
+        return cls(Embeddings(np.zeros((len(table), 0), dtype=np.float32), table), seed)
+
+    @cached_property
+    def main(self) -> Embeddings:
+        """The scenes of the most frequent number of objects."""
+        return of_count(self.whole, self.whole.table.headline_count)
+
+    @property
+    def table(self) -> SceneTable:
+        """Their table."""
+        return self.main.table
+
+    @property
+    def vectors(self) -> Vectors:
+        """Their vectors `[n, d]`."""
+        return self.main.vectors
+
+    @cached_property
+    def singles(self) -> tuple[Vectors, SceneTable] | None:
+        """One-object scenes beside those of several objects, if there are any."""
+        alone = self.whole.table.rows_with(1)
+        if self.table.headline_count == 1 or not len(alone):
+            return None
+        return self.whole.vectors[alone], self.whole.table.take(alone)
+
+    @cached_property
+    def _probed(self) -> tuple[ProbeSet, BoolArray]:
+        return probed(self.vectors, self.table, self.seed)
+
+    @property
+    def probes(self) -> ProbeSet:
+        """Read-outs trained on 40 % of the bags."""
+        return self._probed[0]
+
+    @property
+    def held_out(self) -> BoolArray:
+        """Rows `[n]` whose bags trained no read-out."""
+        return self._probed[1]
+
+    @cached_property
+    def sides(self) -> TwoSides | None:
+        """Scenes and captions in one frame; None where the model has no second side."""
+        return two_sides(self.main)
+
+    @cached_property
+    def bootstrap(self) -> ObjectBootstrap:
+        """Intervals over resampled objects."""
+        return ObjectBootstrap.of(self.table, self.seed)
+
+    @cached_property
+    def _bootstraps(self) -> dict[int, ObjectBootstrap]:
+        return {id(self.table.object_codes): self.bootstrap}
+
+    def bootstrap_of(self, one: Outcome) -> ObjectBootstrap:
+        """The bootstrap over the rows of a figure."""
+        if one.codes is None:
+            return self.bootstrap
+        kept = self._bootstraps.get(id(one.codes))
+        if kept is None:
+            kept = ObjectBootstrap(one.codes, self.table.n_objects, seed=self.seed)
+            self._bootstraps[id(one.codes)] = kept  # holds the codes, so the number stays theirs
+        return kept
+
+    def stream(self, name: str, *more: int) -> np.random.Generator:
+        """A random stream of its own for a named purpose."""
+        return stream(self.seed, name, *more)
+
+    def among(self, rows: BoolArray) -> Context:
+        """The context of some rows of the table alone, with the same read-outs where they were trained."""
+        some = Context(replace(self.main, vectors=self.vectors[rows], table=self.table.take(rows)), self.seed, self.say)
+        some.__dict__["main"] = some.whole
+        some.__dict__["singles"] = self.singles
+        if "_probed" in self.__dict__:
+            some.__dict__["_probed"] = (self.probes, self.held_out[rows])
+        return some
+
+    def records(self, analysis: str, outcomes: Iterable[Outcome | Record]) -> list[Record]:
+        """Records of figures, with their intervals."""
+        return [one if isinstance(one, Record) else self._record(analysis, one) for one in outcomes]
+
+    def _record(self, analysis: str, one: Outcome) -> Record:
+        interval = one.interval(self.bootstrap_of(one))
+        return Record(
+            analysis,
+            one.metric,
+            one.value,
+            one.estimator,
+            one.target,
+            split=one.split,
+            coverage=one.coverage,
+            ci_low=interval.low,
+            ci_high=interval.high,
+            chance=one.chance,
+            ceiling=one.ceiling,
+            n_scenes=one.rows,
+            n_objects=self.table.n_objects if one.n_objects is None else one.n_objects,
+            n_ties=one.ties,
+            seed=self.seed,
+            extra=one.extra,
+        )
+
+
+def of_count(embeddings: Embeddings, count: int) -> Embeddings:
+    """The scenes of one number of objects."""
+    rows = embeddings.table.rows_with(count)
+    if len(rows) == len(embeddings.table):
+        return embeddings
+    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
