@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bindscope.analyses.context import Context
 from bindscope.analyses.geometry.levels import LEVELS
+from bindscope.analyses.geometry.measure import measure as geometry
+from bindscope.analyses.variance.measure import measure as variance
 from bindscope.embeddings import Embeddings
 from bindscope.parallel import one_thread
 from bindscope.results import Record

@@ -143,7 +143,7 @@ def test_refusals() -> None:
     with pytest.raises(
         InputError, match="the analysis of a record is a word of small letters like 'geometry', got 'Magic!'"
     ):
-        Record("magic", "r2", 1.0)
+        Record("Magic!", "r2", 1.0)
     for call in (SOME.select, SOME.headline, SOME.one, SOME.stamped):
         with pytest.raises(InputError, match="no such column: 'mertic'; columns: analysis, metric"):
             call(mertic="r2")
@@ -186,8 +186,8 @@ def test_tables_of_others_are_named(tmp_path: Path, rows: list[dict[str, object]
         read_results(tmp_path)
 
 
-def test_an_unknown_analysis_in_a_file_is_input_that_cannot_be_used(tmp_path: Path) -> None:
-    rows = [{"analysis": "magic", "metric": "n", "value": 1.0}]
+def test_an_analysis_that_is_no_word_in_a_file_is_input_that_cannot_be_used(tmp_path: Path) -> None:
+    rows = [{"analysis": "Magic!", "metric": "n", "value": 1.0}]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "results.parquet")
     with pytest.raises(InputError, match="the analysis of a record is a word"):
         read_results(tmp_path)

@@ -355,8 +355,7 @@ def test_a_run_tells_all_that_made_it(tmp_path: Path) -> None:
 def test_what_names_a_run() -> None:
     """The seed, sample, data and analyses change the hash; device, batch size and order of analyses do not."""
     from bindscope.run_directory import config_hash
-    from bindscope.analyses.registry import default, two_sided
-from bindscope.runs.diagnose import _identity
+    from bindscope.runs.diagnose import _identity
 
     data = load_dataset("text:2x2")
 
