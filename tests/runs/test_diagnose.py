@@ -15,6 +15,7 @@ from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError, UnknownNameError, VectorsError
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Results
+from bindscope.analyses.context import Context
 from bindscope.analyses.registry import default, two_sided
 from bindscope.runs.diagnose import Run, Settings, analyse, diagnose
 from bindscope.runs.verdict import verdict
@@ -149,18 +150,20 @@ def test_more_rows_than_the_limit_are_said() -> None:
     train = np.ones(len(world.table), dtype=bool)
     train[::2] = False
     probes = fit_probes(world.vectors, world.table, train, max_rows=50)
-    record = recognise.training_record(probes, ~train, 0)
-    assert (record.value, record.n_scenes) == (50, int(train.sum()))
+    context = Context(Embeddings(world.vectors.astype(np.float32), world.table))
+    context.__dict__["_probed"] = (probes, ~train)
+    said = recognise.training(context)
+    assert (said.value, said.n_scenes) == (50, int(train.sum()))
 
 
 def test_sampling_above_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit: fewer retrieval queries against the whole gallery, fewer draws of the null, and the records say so."""
-    from bindscope.analyses.geometry import measure as shape
     from bindscope.analyses.geometry import retrieval
+    from bindscope.analyses.variance import measure as variance
 
     monkeypatch.setattr(retrieval, "MAX_GALLERY", 100)
     monkeypatch.setattr(retrieval, "SAMPLED_QUERIES", 40)
-    monkeypatch.setattr(shape, "MAX_GALLERY", 100)
+    monkeypatch.setattr(variance, "LARGE", 100)
     results = by_hand("object", "pairs", noise=0.3)
     for record in results.select(metric="retrieval_top1"):
         assert record.n_scenes == 40
