@@ -139,7 +139,8 @@ class Outcome:
     top, below `[n]`: what each row contributes; None for a bare number. codes `[n, m]`: the objects of each row, where the
     rows are not those of the analysed table. ends: an interval that came from elsewhere. shift: taken off both ends.
     chance, ceiling: in the metric's unit. ties: rows that a tie alone made wrong. An empty `extra` marks a headline.
-    n_scenes: None counts the rows with a contribution below. n_objects: None is that of the table. within_bags: a figure of
+    n_scenes: None counts the rows with a contribution below. n_objects: None is that of the table; `counts_objects=False`
+    leaves it out of the record. within_bags: a figure of
     binding, whose rows are compared within their bag (intervals average them there first).
     """
 

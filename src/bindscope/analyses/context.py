@@ -129,11 +129,16 @@ class Context:
             chance=one.chance,
             ceiling=one.ceiling,
             n_scenes=one.rows,
-            n_objects=self.table.n_objects if one.n_objects is None else one.n_objects,
+            n_objects=self._n_objects(one),
             n_ties=one.ties,
             seed=self.seed,
             extra=one.extra,
         )
+
+    def _n_objects(self, one: Outcome) -> int | None:
+        if not one.counts_objects:
+            return None
+        return self.table.n_objects if one.n_objects is None else one.n_objects
 
 
 def of_count(embeddings: Embeddings, count: int) -> Embeddings:

@@ -65,7 +65,7 @@ def training(context: Context) -> Outcome:
         "n_scenes": scenes,
         "extra": extra,
     }
-    return Outcome.number("training_rows", used, **words)
+    return Outcome.number("training_rows", used, counts_objects=False, **words)
 
 
 def spread(context: Context) -> list[Outcome]:
@@ -81,7 +81,7 @@ def spread(context: Context) -> list[Outcome]:
     extra = {"spread": "splits", "splits": SPREAD_SPLITS}
     words: dict[str, Any] = {"estimator": "probe", "split": "held_out", "n_scenes": len(table), "extra": extra}
     return [
-        Outcome.number(metric, value, target=target, **words)
+        Outcome.number(metric, value, target=target, counts_objects=False, **words)
         for (metric, target), value in zip(names, np.std(figures, axis=0, ddof=1), strict=True)
     ]
 
