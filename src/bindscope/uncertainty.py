@@ -162,6 +162,7 @@ class Outcome:
     coverage: float | None = None
     n_scenes: int | None = None
     n_objects: int | None = None
+    counts_objects: bool = True
     within_bags: bool = False
 
     @classmethod
