@@ -39,6 +39,19 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def refuse_irregular(path: Path) -> None:
+    """Raise StoreError unless a path is a regular file: a pipe or a device could block or never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
+        raise StoreError(f"cannot read {path}: {reason}") from None
+    if stat.S_ISDIR(mode):
+        raise StoreError(f"cannot read {path}: it is a directory, expected a file")
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"cannot read {path}: it is a pipe, socket or device, expected a regular file; copy it to one")
+
+
 def default_cache() -> Path:
     """`$BINDSCOPE_CACHE`, else `bindscope` in the user's cache directory."""
     chosen = os.environ.get("BINDSCOPE_CACHE")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from bindscope.errors import BindscopeError, BindscopeWarning, InputError, UnknownNameError
 
+_OPTIONS = re.compile(r"\?(?=[A-Za-z_]\w*=)")
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 FORBIDDEN = ":?,& "  # what a word cannot hold
 T = TypeVar("T")
@@ -217,12 +220,21 @@ class Option:
     choices: tuple[str, ...] = ()
 
 
-def split_options(name: str) -> tuple[str, str]:
-    """Part before and after the first question mark.
+def split_options(name: str, is_path: bool = False) -> tuple[str, str]:
+    """Name and options: before and after the first question mark that `key=` follows, else the first one.
+
+    is_path: the name is a path; where one of the whole name exists, its question marks belong to it.
 
     >>> split_options("text:10x10?same=true")
     ('text:10x10', 'same=true')
+    >>> split_options("what?/vectors.npy?queries=q.npz")
+    ('what?/vectors.npy', 'queries=q.npz')
     """
+    if is_path and os.path.exists(name):
+        return name, ""
+    found = _OPTIONS.search(name)
+    if found is not None:
+        return name[: found.start()], name[found.end() :]
     base, _, rest = name.partition("?")
     return base, rest
 

@@ -245,13 +245,47 @@ def test_places_and_options_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [("{", "is damaged"), ('{"schema": 9}', "has schema 9"), ("[]", "is damaged")]
+    ("content", "words"),
+    [
+        ('{"schema": 1, "conce', "is damaged: it is cut short"),
+        ('{"schema": 9}', "has schema 9"),
+        ('{"schema": 9, "concepts": [], "candidates": [], "slots": []}', "has schema 9"),
+        ('{"schema": 1}', "is damaged .no candidates"),
+        ('{"schema": 1, "concepts": 5, "candidates": [], "slots": []}', "concepts are not pairs"),
+        ('{"schema": 1, "concepts": [["color", [1]]], "candidates": [], "slots": []}', "concepts are not words"),
+        ('{"schema": 1, "concepts": [["color", ["red"]]], "candidates": [0.5], "slots": []}', "not whole numbers"),
+        ('{"schema": 1, "concepts": [["color", ["red"]]], "candidates": [0], "slots": [1]}', "slots are not words"),
+    ],
 )
 def test_a_damaged_sidecar_is_named(content: str, words: str, tmp_path: Path) -> None:
     place = folder(tmp_path, HEADER, ["a.png,red,blue"])
     (place / "scenes.json").write_text(content)
     with pytest.raises(StoreError, match=words):
         load_dataset(f"folder:{place}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "",
+        "no JSON at all",
+        '{"info": {"split": "val"}, "scenes": []}',
+        '{"schema": "http://json-schema.org/draft-07/schema"}',
+        '{"schema": 2, "annotations": []}',
+        "[" * 100_000,
+        '{"scenes": [{"objects": []}]}',
+        "\x00\xff",
+    ],
+)
+def test_a_scenes_file_of_somebody_else_is_left_alone(content: str, tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue", "b.png,blue,red"])
+    (place / "scenes.json").write_text(content)
+    with pytest.warns(BindscopeWarning, match="scenes.json was not written by bindscope and is left alone"):
+        assert len(load_dataset(f"folder:{place}")) == 2
+    with pytest.raises(StoreError, match="is no folder of rendered images"):
+        write_folder(load_dataset("clevr2d:2x2?size=24"), place)
 
 
 def test_sidecar_keeps_order_and_candidates(tmp_path: Path) -> None:

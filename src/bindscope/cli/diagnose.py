@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bindscope.cli.options import Batch, Cache, Data, Device, Json, Model, Out, Prompt, Sample, Seed
+from bindscope.cli.options import (
+    Batch,
+    Cache,
+    Data,
+    Device,
+    Json,
+    KeepSpellings,
+    Model,
+    Out,
+    Prompt,
+    Sample,
+    Seed,
+    with_spellings,
+)
 from bindscope.cli.printing import print_json, progress_lines
 from bindscope.cli.summary import print_run
 from bindscope.errors import InputError
@@ -46,6 +59,7 @@ def diagnose(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
     cache: Cache = None,
+    keep_spellings: KeepSpellings = False,
     as_json: Json = False,
 ) -> None:
     """Diagnose MODEL on DATA: verdict, tables, one HTML page, one exit code."""
@@ -54,6 +68,7 @@ def diagnose(
     if fail_if is not None:
         gate.parse_conditions(fail_if, gate.known_metrics())  # before hours of work
     names = [word.strip() for word in analyses.split(",") if word.strip()] if analyses is not None else None
+    data = with_spellings(data, keep_spellings)
     run, page = _diagnosed(
         model, data, names, out, seed, device, batch_size, sample, prompt, resume, cache, not as_json
     )
@@ -126,6 +141,7 @@ def embed(
     batch_size: Batch = None,
     prompt: Prompt = None,
     cache: Cache = None,
+    keep_spellings: KeepSpellings = False,
 ) -> None:
     """Only embed the scenes (and the model's queries) and write them down."""
     from bindscope.datasets import load_dataset
@@ -136,7 +152,7 @@ def embed(
 
     if (out / "config.json").exists():
         raise StoreError(f"{out} is a run directory, whose embeddings would be replaced; give another --out")
-    dataset = load_dataset(data, cache=cache)
+    dataset = load_dataset(with_spellings(data, keep_spellings), cache=cache)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     found = embed_scenes(encoder, dataset, cache=cache or default_cache(), batch_size=batch_size, progress=True)
     save_embeddings(found, out)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bindscope import __version__
-from bindscope.cli.options import Json, Seed
+from bindscope.cli.options import Json, KeepSpellings, Seed, with_spellings
 from bindscope.cli.printing import print_table
 from bindscope.show.tables import filled_table, number_text
 
@@ -24,23 +23,31 @@ BY_COVERAGE = {
 
 
 def audit(
-    labels: Annotated[Path, typer.Argument(help="CSV or parquet with columns object{i}_{concept}.")],
+    labels: Annotated[
+        str, typer.Argument(help="CSV, TSV, JSON lines (also .gz), parquet or CLEVR's scenes; options as ?key=value.")
+    ],
     seed: Seed = 0,
+    keep_spellings: KeepSpellings = False,
     as_json: Json = False,
 ) -> None:
     """What a label table can and cannot show about binding, without any model."""
     from bindscope.analyses.context import Context
     from bindscope.analyses.registry import analyses
-    from bindscope.datasets.labels import read_labels
+    from bindscope.datasets import load_dataset
+    from bindscope.datasets.items import other_counts_note
     from bindscope.results import Results
 
-    context = Context.of_table(read_labels(labels), seed)
+    name = with_spellings(f"labels:{labels}", keep_spellings)
+    table = load_dataset(name).table
+    for note in other_counts_note(table):
+        typer.echo(f"note: {note}", err=True)
+    context = Context.of_table(table, seed)
     records = context.records("audit", analyses()["audit"].measured(context))
-    results = Results(records).stamped(dataset=f"labels:{labels}", version=__version__)
+    results = Results(records).stamped(dataset=name, version=__version__)
     if as_json:
         typer.echo(results.to_json(), nl=False)
     else:
-        _print_audit(results, str(labels))
+        _print_audit(results, labels)
 
 
 def _print_audit(results: Results, name: str) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bindscope.names import split_options
+
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<hash>.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, samples and intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
@@ -15,6 +17,9 @@ Batch = Annotated[int | None, typer.Option("--batch-size", help="Items an encode
 Prompt = Annotated[str | None, typer.Option("--prompt", help="Text that the encoder puts before every input.")]
 Sample = Annotated[int | None, typer.Option("--sample", help="Analyse this many scenes, drawn by seed.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where embeddings are cached; default: the user's cache.")]
+KeepSpellings = Annotated[
+    bool, typer.Option("--keep-spellings", help="Values that look alike (red, Red) are different ones.")
+]
 Data = Annotated[str, typer.Option("--data", help="text:10x10, text:FILE.yaml, labels:FILE, …; see `bindscope list`.")]
 Model = Annotated[
     str,
@@ -22,3 +27,14 @@ Model = Annotated[
         help="st:NAME, hf:NAME, openclip:ARCH,TAG, file:PATH, module:…, planted:KIND; see `bindscope list`."
     ),
 ]
+
+
+def with_spellings(data: str, keep: bool) -> str:
+    """The name of a data set with the option that keeps look-alike values apart, if that is asked for.
+
+    >>> with_spellings("labels:t.csv?missing=None", True)
+    'labels:t.csv?missing=None&keep_spellings=true'
+    """
+    if not keep:
+        return data
+    return data + ("&" if split_options(data)[1] else "?") + "keep_spellings=true"

@@ -23,7 +23,7 @@ def print_run(run: Run) -> None:
 
     said = verdict(run.results)
     typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")
-    for line in (*said.sentences, *said.caveats):
+    for line in (*said.sentences, *said.caveats, *(f"note: {note}" for note in run.config.get("notes", ()))):
         print_paragraph(line)
     for table in tables(run.results):
         print_table(table)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from bindscope.datasets.items import Dataset, Items
-from bindscope.errors import InputError
+from bindscope.errors import BindscopeWarning, InputError
 from bindscope.names import Registry, made_by
 
 __all__ = ["Dataset", "Items", "dataset_names", "dataset_options", "load_dataset"]
@@ -60,8 +61,12 @@ def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
         raise DATASETS.unknown(prefix)
     loader = DATASETS[prefix]
     if prefix in LOADERS:
-        return loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
-    return cast(Dataset, made_by(lambda: loader(rest, name), name, Dataset))
+        dataset = loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
+    else:
+        dataset = cast(Dataset, made_by(lambda: loader(rest, name), name, Dataset))
+    for note in dataset.notes:
+        warnings.warn(note, BindscopeWarning, stacklevel=2)
+    return dataset
 
 
 def dataset_names() -> dict[str, str]:

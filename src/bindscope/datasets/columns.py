@@ -1,9 +1,15 @@
-"""Columns of words in CSV and parquet files, read strictly: nothing is renamed, guessed or dropped on the way."""
+"""Columns of words in table files (CSV, TSV, JSON lines, parquet, CLEVR's scenes), read strictly.
+
+Nothing is renamed, guessed or dropped on the way.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bindscope.datasets.clevr import clevr_cells
+from bindscope.datasets.spellings import is_blank
 from bindscope.errors import StoreError, TableError
-from bindscope.files import whole_file
+from bindscope.files import refuse_irregular, whole_file
 from bindscope.scenes import FloatArray
 
 Cells = Sequence[str | None]
@@ -39,8 +47,8 @@ class Columns:
         return f"data row {row + 1}" + ("" if self.lines is None else f" (line {self.lines[row]})")
 
     def words(self, name: str) -> list[str | None]:
-        """Words of a column without blanks around them; None where empty."""
-        stripped = {cell: (cell.strip() or None) if cell else None for cell in set(self.cells[name])}
+        """Words of a column without blanks around them; None where nothing is visible."""
+        stripped = {cell: None if cell is None or is_blank(cell) else cell.strip() for cell in set(self.cells[name])}
         return [stripped[cell] for cell in self.cells[name]]
 
     def numbers(self, name: str, expected: str, fits: Callable[[float], bool], empty: bool = False) -> FloatArray:
@@ -56,14 +64,31 @@ class Columns:
         return np.array([parsed[word] for word in words], dtype=np.float64)
 
 
+TEXTS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": ""}  # with the separator of the cells
+PARQUET = (".parquet", ".pq")
+KINDS = ".csv, .tsv, .jsonl (each also .gz) or .parquet file, or CLEVR's scenes as .json"
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+MAX_TABLE_ROWS = 20_000_000
+MAX_INFLATED, MAX_RATIO = 2**28, 100  # bytes of a compressed file beyond which its ratio is asked for, and that ratio
+
+
 def read_columns(path: Path, wanted: Callable[[str], bool]) -> Columns:
-    """The wanted columns of a .csv or .parquet file with at least one row; duplicate columns are refused."""
-    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".pq": _read_parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise StoreError(f"{path}: a label table is a .csv or .parquet file, got {path.suffix or 'no extension'}")
+    """The wanted columns of a table file with at least one row; duplicate columns are refused.
+
+    Formats: CSV, TSV and JSON lines, plain or gzipped; parquet; the scenes of CLEVR v1.0 as JSON. Raises StoreError or
+    TableError.
+    """
+    kind = _kind(path)
+    refuse_irregular(path)
     try:
-        columns = reader(path, wanted)
+        if kind in PARQUET:
+            columns = _read_parquet(path, wanted)
+        elif kind == ".json":
+            columns = _read_clevr(path, wanted)
+        elif TEXTS[kind]:
+            columns = _read_cells(path, wanted, TEXTS[kind])
+        else:
+            columns = _read_json_lines(path, wanted)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or str(error).partition(chr(10))[0]}") from error
     if not any(len(cells) for cells in columns.cells.values()) and columns.cells:
@@ -71,19 +96,49 @@ def read_columns(path: Path, wanted: Callable[[str], bool]) -> Columns:
     return columns
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file has the name of a table that can be read."""
+    kind = path.suffix.lower() if path.suffix.lower() != ".gz" else Path(path.stem).suffix.lower()
+    return kind in TEXTS or path.suffix.lower() in PARQUET
+
+
+def _kind(path: Path) -> str:
+    """The suffix that names the format; StoreError for one that cannot be read."""
+    suffix = path.suffix.lower()
+    inner = Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+    if inner in TEXTS or suffix in (*PARQUET, ".json"):
+        return inner
+    got = suffix or "no extension"
+    if suffix in SPREADSHEETS:
+        raise StoreError(
+            f"{path}: a label table is a {KINDS}, got the spreadsheet {got}; save its sheet as CSV in UTF-8"
+        )
+    raise StoreError(f"{path}: a label table is a {KINDS}, got {got}")
+
+
 def write_columns(columns: Mapping[str, Any], path: Path) -> None:
     """Write columns (lists of words, or arrays of numbers) as .csv or .parquet, under a temporary name first."""
     writers = {".csv": _csv_bytes, ".parquet": _parquet_bytes, ".pq": _parquet_bytes}
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise StoreError(f"{path}: a label table is a .csv or .parquet file, got {path.suffix or 'no extension'}")
+        raise StoreError(
+            f"{path}: a label table is written as .csv or .parquet, got {path.suffix or 'no extension'}; rename it"
+        )
     content = writer(columns)
     with whole_file(path) as partial:
         partial.write_bytes(content)
 
 
-def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Columns:
-    content = path.read_bytes()
+def _text(path: Path) -> str:
+    """The text of a file, unpacked where its name ends in .gz."""
+    content = _unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
+    packed = {
+        b"\x1f\x8b": "gzip data: give it a name in .gz",
+        b"PK\x03\x04": "a zip archive or spreadsheet: save it as CSV",
+    }
+    for start, advice in packed.items():
+        if content.startswith(start):
+            raise StoreError(f"{path}: not UTF-8 text but {advice}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,8 +149,25 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Columns:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise StoreError(f"{path}: line {line} holds a null byte, so this is not a text file; save it as CSV in UTF-8")
+    return text
+
+
+def _unpacked(path: Path) -> bytes:
+    """The content of a gzip file; one that grows beyond all proportion is refused before it fills the memory."""
+    limit = max(MAX_INFLATED, MAX_RATIO * path.stat().st_size)
     try:
-        header, rows, lines = _csv_rows(path, text)
+        with gzip.open(path) as file:
+            content = file.read(limit + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise StoreError(f"{path}: not a whole gzip file ({error}); compress it again") from error
+    if len(content) > limit:
+        raise StoreError(f"{path}: unpacks to more than {MAX_RATIO} times its size; unpack it first if that is meant")
+    return content
+
+
+def _read_cells(path: Path, wanted: Callable[[str], bool], separator: str) -> Columns:
+    try:
+        header, rows, lines = _csv_rows(path, _text(path), separator)
     except csv.Error as error:
         raise StoreError(f"{path}: not a CSV file ({error})") from error
     _refuse_twice(path, header, wanted)
@@ -104,12 +176,61 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Columns:
     return Columns(path, tuple(header), cells, lines)
 
 
-def _csv_rows(path: Path, text: str) -> tuple[list[str], list[list[str]], list[int]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _read_json_lines(path: Path, wanted: Callable[[str], bool]) -> Columns:
+    """One JSON object a line; a column that a line lacks is empty there."""
+    rows: list[dict[str, Any]] = []
+    lines = []
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise StoreError(
+                f"{path}: line {number} is not JSON ({str(error)[:80]}); write one object a line"
+            ) from error
+        if not isinstance(row, dict):
+            raise StoreError(f"{path}: line {number} holds a {type(row).__name__}; write one JSON object a line")
+        rows.append(row)
+        lines.append(number)
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    cells = {
+        name: [_json_word(f"{path}: line {at}: {name}", row.get(name)) for row, at in zip(rows, lines, strict=True)]
+        for name in header
+        if wanted(name)
+    }
+    if not rows:
+        raise TableError(f"{path}: the table has no rows; it needs at least one scene")
+    return Columns(path, tuple(header), cells, lines)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
+
+
+def _json_word(place: str, cell: Any) -> str | None:
+    if isinstance(cell, float):
+        return None if cell != cell else _plain(cell)
+    if cell is None or isinstance(cell, (str, int)):
+        return None if cell is None else str(cell)
+    raise TableError(f"{place} holds a {type(cell).__name__}; expected text or a number")
+
+
+def _read_clevr(path: Path, wanted: Callable[[str], bool]) -> Columns:
+    cells = clevr_cells(path)
+    return Columns(path, tuple(cells), {name: column for name, column in cells.items() if wanted(name)})
+
+
+def _csv_rows(path: Path, text: str, separator: str) -> tuple[list[str], list[list[str]], list[int]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise TableError(f"{path}: the file is empty; it needs a header with columns object1_<concept>, ...")
-    _refuse_other_separator(path, header)
+    _refuse_other_separator(path, header, separator)
     rows, lines = [], []
     for row in reader:
         if not row:
@@ -121,11 +242,14 @@ def _csv_rows(path: Path, text: str) -> tuple[list[str], list[list[str]], list[i
     return header, rows, lines
 
 
-def _refuse_other_separator(path: Path, header: Sequence[str]) -> None:
+def _refuse_other_separator(path: Path, header: Sequence[str], own: str) -> None:
     """One column whose name holds another separator: without this it would pass as one strange concept."""
-    for separator, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(header) == 1 and separator in header[0]:
-            raise TableError(f"{path}: the cells are separated by {word}, expected commas; save the file with commas")
+    words = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+    for separator, word in words.items():
+        if len(header) == 1 and separator != own and separator in header[0]:
+            raise TableError(
+                f"{path}: the cells are separated by {word}, expected {words[own]}; save the file with {words[own]}"
+            )
 
 
 def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
@@ -136,12 +260,21 @@ def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
         try:
             table = pq.ParquetFile(file)
             header = table.schema_arrow.names
+            _refuse_declared(path, table.metadata.num_rows)
             _refuse_twice(path, header, wanted)
             read = table.read(columns=[name for name in header if wanted(name)])
         except pa.ArrowException as error:
             raise StoreError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]})") from error
     cells = {name: _parquet_words(path, name, read.column(name)) for name in header if wanted(name)}
     return Columns(path, tuple(header), cells)
+
+
+def _refuse_declared(path: Path, rows: int) -> None:
+    """Runs of equal cells take no room in a file: a few bytes can declare more rows than memory holds."""
+    if rows > MAX_TABLE_ROWS:
+        raise StoreError(
+            f"{path}: declares {rows:,} rows in {path.stat().st_size:,} bytes; at most {MAX_TABLE_ROWS:,} are read"
+        )
 
 
 def _parquet_words(path: Path, name: str, column: Any) -> list[str | None]:
@@ -155,7 +288,7 @@ def _parquet_words(path: Path, name: str, column: Any) -> list[str | None]:
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return [None if cell is None else str(cell) for cell in cells]
     if pa.types.is_floating(kind):
-        return [None if cell is None or cell != cell else _plain(cell) for cell in cells]
+        return [None if cell is None or cell != cell else _plain(float(cell)) for cell in cells]
     raise TableError(f"{path}: column {name} holds {column.type}; expected text or numbers")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.datasets.captions import said_place
+from bindscope.datasets.columns import read_columns
 from bindscope.errors import StoreError
 from bindscope.scenes import SceneTable
 
@@ -49,6 +50,23 @@ class Items:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class RowNames:
+    """Columns of a label table that describe no object, such as file names and ids: other files name their rows by them.
+
+    path: the table. header: names of the columns. rows: the rows of the file that the data set shows, `[total]`.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: IntArray
+
+    def words(self, name: str) -> list[str | None]:
+        """Cells of a column, one for each row of the data set."""
+        cells = read_columns(self.path, lambda header: header == name).words(name)
+        return [cells[row] for row in self.rows.tolist()]
+
+
 @dataclass(frozen=True)
 class Wording:
     """How a data set would be said in other words: what the captions of the second side are made of.
@@ -72,7 +90,8 @@ class Dataset:
     order, values `[O, 1, C]`. value_queries: for concept k one per `table.known_values(k)`, other concepts -1. digest:
     sha256 over everything that determines items and table. total: rows before any `take` (None: as many as now). slots:
     names of the places where objects stand, such as left and right; none where they are only counted.
-    wording: how its scenes can be said otherwise (None: by default).
+    wording: how its scenes can be said otherwise (None: by default). notes: what a reader must know of how it was read.
+    row_names: the label table's own names of its rows.
     """
 
     name: str
@@ -86,6 +105,8 @@ class Dataset:
     total: int | None = None
     slots: tuple[str, ...] = ()
     wording: Wording | None = None
+    notes: tuple[str, ...] = ()
+    row_names: RowNames | None = None
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -112,6 +133,31 @@ class Dataset:
         positions = np.arange(len(self))[where]
         mixed = hashlib.sha256(self.digest.encode() + positions.astype("<i8").tobytes()).hexdigest()
         return replace(self, table=self.table.take(where), items=self.items.take(where), digest=mixed)
+
+
+def other_counts_note(table: SceneTable) -> tuple[str, ...]:
+    """A sentence on rows that the main analysis leaves out, as they show another number of objects; none without any.
+
+    >>> from bindscope.concepts import ConceptSpace
+    >>> space = ConceptSpace.of([("color", ["red", "blue"])])
+    >>> other_counts_note(SceneTable.build(space, [[[0], [1]], [[1], [0]], [[0], [-1]]]))
+    ('of 3 scenes 1 shows 1 object; the main analysis takes the 2 of 2 objects',)
+    """
+    main = table.headline_count
+    counts, rows = np.unique(table.counts, return_counts=True)
+    if len(counts) < 2:
+        return ()
+    others = [
+        f"{n:,} show{'s' * (n == 1)} {_objects(c)}"
+        for c, n in zip(counts.tolist(), rows.tolist(), strict=True)
+        if c != main
+    ]
+    kept = int(rows[counts == main][0])
+    return (f"of {len(table):,} scenes {', '.join(others)}; the main analysis takes the {kept:,} of {_objects(main)}",)
+
+
+def _objects(count: int) -> str:
+    return f"{count} object" + "s" * (count != 1)
 
 
 def query_items(table: SceneTable) -> tuple[Items, tuple[Items, ...]]:

@@ -1,50 +1,124 @@
-"""Label tables: scenes as rows of words, in CSV or parquet.
+"""Label tables: scenes as rows of words.
 
 Columns `object{i}_{concept}` (i from 1) hold value words; an object is missing where all its cells are empty or null.
 `visible{i}` (share in 0..1) and `replicate` (whole number) are read too, columns that end in `_idx` and all others are
 left alone. Blanks around a word are stripped. Values of a concept are ordered by their words, concepts by the columns
-of the first object. Rows are counted from 1 below the header.
+of the first object. Rows are counted from 1 below the header. The layout of PUG:SPARE (module `pug`) is read as well.
 """
 
 from __future__ import annotations
 
-import re
+import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
+from bindscope.datasets import pug
 from bindscope.datasets.columns import Columns, read_columns, write_columns
-from bindscope.datasets.items import Dataset, Items, query_items
-from bindscope.errors import InputError, TableError, UnknownNameError
-from bindscope.names import read_options, split_options
-from bindscope.scenes import FloatArray, SceneTable
+from bindscope.datasets.headers import IGNORED, refuse_reserved, slots_and_concepts, wanted
+from bindscope.datasets.items import Dataset, Items, RowNames, query_items
+from bindscope.datasets.missing import Words, filler_note, without_missing
+from bindscope.datasets.spellings import alike_note, normal_form, shown_word
+from bindscope.errors import BindscopeWarning, InputError, TableError, UnknownNameError
+from bindscope.names import Option, read_options, split_options
+from bindscope.scenes import BoolArray, FloatArray, SceneTable
 
-_OBJECT = re.compile(r"object(\d+)_(.+)", re.DOTALL)
-_VISIBLE = re.compile(r"visible(\d+)")
+OPTIONS = {"keep_spellings": Option(False, bool), "missing": Option(None), "world": Option(None)}
 
 
-def read_labels(path: str | Path, space: ConceptSpace | None = None) -> SceneTable:
-    """The scene table of a CSV or parquet file.
+@dataclass(frozen=True)
+class Reading:
+    """How words are to be read.
 
-    space: the concepts and the order of their values, where known (else the sorted words of the file). Raises
-    TableError for a table that breaks the rules and StoreError for a file that cannot be read.
+    keep_spellings: values that look alike are different values. missing: words that stand for no object where all
+    concepts of an object have them. world: rows of one world, in the layout of PUG:SPARE.
     """
-    return labelled_scenes(read_columns(Path(path), wanted), space)
+
+    keep_spellings: bool = False
+    missing: tuple[str, ...] = ()
+    world: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Reading:
+        """From the options behind a name."""
+        words = tuple(word.strip() for word in (options["missing"] or "").split(",") if word.strip())
+        return cls(options["keep_spellings"], words, options["world"])
 
 
-def labelled_scenes(columns: Columns, space: ConceptSpace | None = None) -> SceneTable:
-    """The same from columns that are read already; those without meaning here are left alone."""
-    slots = _slots(columns)
-    concepts = _concepts(columns, slots)
-    words = {(slot, name): columns.words(f"object{slot}_{name}") for slot in slots for name in concepts}
-    found = _found_space(columns, concepts, slots, words) if space is None else _checked_space(columns, space, concepts)
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A label table that was read: its scenes, the names of the places where they are known, and what is to be told.
+
+    columns, rows: the columns and the rows of the file that the scenes are made of.
+    """
+
+    table: SceneTable
+    slots: tuple[str, ...]
+    columns: Columns
+    rows: IntArray
+    notes: tuple[str, ...]
+
+
+def read_labels(
+    path: str | Path, space: ConceptSpace | None = None, *, keep_spellings: bool = False, missing: Sequence[str] = ()
+) -> SceneTable:
+    """The scene table of a file (CSV, TSV or JSON lines, each also gzipped; parquet; the scenes of CLEVR).
+
+    space: the concepts and the order of their values, where known (else the sorted words of the file). keep_spellings:
+    values that look alike ("red", "Red") are different ones, else they are refused. missing: words that stand for no
+    object where all concepts of an object have them. Warns of words that look like a missing object. Raises TableError
+    for a table that breaks the rules and StoreError for a file that cannot be read.
+    """
+    found = labelled_scenes(read_columns(Path(path), label_column), space, Reading(keep_spellings, tuple(missing)))
+    for note in found.notes:
+        warnings.warn(note, BindscopeWarning, stacklevel=2)
+    return found.table
+
+
+def label_column(header: str) -> bool:
+    """Whether a column is one of a label table, in our own layout or in that of PUG:SPARE."""
+    return wanted(header) or header in pug.COLUMNS
+
+
+def labelled_scenes(columns: Columns, space: ConceptSpace | None = None, reading: Reading | None = None) -> Labelled:
+    """The scenes of columns that are read already; those without meaning here are left alone."""
+    reading = reading or Reading()
+    rows = np.arange(len(next(iter(columns.cells.values()), ())), dtype=np.int64)
+    slots: tuple[str, ...] = ()
+    notes: list[str] = []
+    if pug.fits(columns.header):
+        made = pug.objects(columns, reading.world)
+        columns, slots, rows = made.columns, made.slots, made.rows
+        notes += made.notes
+    elif reading.world is not None:
+        raise TableError(
+            f"{columns.path}: world= selects rows by their column world_name, and there is none; leave it out"
+        )
+    table, told = _scene_table(columns, space, reading)
+    return Labelled(table, slots, columns, rows, (*notes, *told))
+
+
+def _scene_table(columns: Columns, space: ConceptSpace | None, reading: Reading) -> tuple[SceneTable, list[str]]:
+    slots, concepts = slots_and_concepts(columns, reading.keep_spellings)
+    words: Words = {(slot, name): columns.words(f"object{slot}_{name}") for slot in slots for name in concepts}
+    words = without_missing(columns, concepts, words, reading.missing)
+    notes: list[str] = []
+    if space is None:
+        refuse_reserved(concepts, str(columns.path))
+        filler = filler_note(columns, concepts, words)
+        notes = [*([filler] if filler else []), *_spelling_notes(columns, concepts, words, reading.keep_spellings)]
+        found = _found_space(columns, concepts, slots, words)
+    else:
+        found = _checked_space(columns, space, concepts)
     values = np.stack([_slot_values(columns, found, slot, words) for slot in slots], axis=1)
     _refuse_partial(columns, found, values)
-    return SceneTable.build(
-        found, values, replicate=_replicate(columns), visible=_visible(columns, slots, values[:, :, 0] != ABSENT)
-    )
+    visible = _visible(columns, slots, values[:, :, 0] != ABSENT)
+    return SceneTable.build(found, values, replicate=_replicate(columns), visible=visible), notes
 
 
 def write_labels(table: SceneTable, path: str | Path) -> None:
@@ -73,60 +147,48 @@ def label_columns(table: SceneTable) -> dict[str, list[str | None] | FloatArray 
 
 def load_labels(rest: str, name: str) -> Dataset:
     """The data set `labels:FILE`: scenes alone, for vectors that were made elsewhere."""
-    path, query = split_options(rest)
-    read_options(query, {}, "labels:")
+    path, query = split_options(rest, is_path=True)
+    options = read_options(query, OPTIONS, "labels:")
     if not path:
         raise InputError("labels: needs a label table, e.g. labels:labels.csv")
-    table = read_labels(path)
+    found = labelled_scenes(read_columns(Path(path).expanduser(), label_column), reading=Reading.of(options))
+    table = found.table
     objects, values = query_items(table)
-    return Dataset(name, "labels", table, Items(table.values, np.arange(len(table)), "scene"), objects, values)
+    return Dataset(
+        name,
+        "labels",
+        table,
+        Items(table.values, np.arange(len(table)), "scene"),
+        objects,
+        values,
+        {key: value for key, value in options.items() if value},
+        slots=found.slots,
+        notes=found.notes,
+        row_names=row_names(found.columns, found.rows),
+    )
 
 
-def wanted(header: str) -> bool:
-    """Whether a column says something about scenes."""
-    if header.endswith("_idx"):
-        return False
-    return header == "replicate" or bool(_OBJECT.fullmatch(header) or _VISIBLE.fullmatch(header))
+def row_names(columns: Columns, rows: IntArray) -> RowNames:
+    """The other columns of a label table, by which another file may name the same rows."""
+    return RowNames(columns.path, tuple(h for h in columns.header if not label_column(h)), rows)
 
 
-def _slots(columns: Columns) -> list[int]:
-    numbers = [(match[1], header) for header in columns.names if (match := _OBJECT.fullmatch(header))]
-    if not numbers:
-        shown = ", ".join(columns.header[:6]) or "none"
-        raise TableError(f"{columns.path}: no columns object1_<concept>, object2_<concept>, ...; its columns: {shown}")
-    for number, header in numbers:
-        if number.startswith("0"):
-            raise TableError(f"{columns.path}: column {header}: objects count from 1, without leading zeros")
-    slots = sorted({int(number) for number, _ in numbers})
-    for number, slot in enumerate(slots, 1):
-        if slot != number:
-            raise TableError(
-                f"{columns.path}: columns of object {slot} but none of object {number}; number them 1, 2, ..."
-            )
-    return slots
-
-
-def _concepts(columns: Columns, slots: Sequence[int]) -> list[str]:
-    found: dict[int, list[str]] = {slot: [] for slot in slots}
-    for header in columns.names:
-        if match := _OBJECT.fullmatch(header):
-            found[int(match[1])].append(match[2])
-    every = list(dict.fromkeys(name for slot in slots for name in found[slot]))
-    for slot in slots:
-        for name in every:
-            if name not in found[slot]:
-                raise TableError(
-                    f"{columns.path}: column object{slot}_{name} is missing; all objects need the same concepts "
-                    f"({', '.join(every)})"
-                )
-    return found[1]
+def _spelling_notes(columns: Columns, concepts: Sequence[str], words: Words, keep: bool) -> list[str]:
+    """What is to be told of values that look alike, where they are kept apart; else they are refused."""
+    notes = []
+    for concept in concepts:
+        counts: Counter[str] = Counter()
+        for (_, name), cells in words.items():
+            counts.update(word for word in cells if word is not None and name == concept)
+        notes.append(alike_note(concept, counts, keep, f"{columns.path}: "))
+    return [note for note in notes if note]
 
 
 def _found_space(
     columns: Columns,
     concepts: Sequence[str],
     slots: Sequence[int],
-    words: Mapping[tuple[int, str], Sequence[str | None]],
+    words: Words,
 ) -> ConceptSpace:
     values = [sorted({word for slot in slots for word in set(words[slot, name]) if word}) for name in concepts]
     for name, found in zip(concepts, values, strict=True):
@@ -144,9 +206,7 @@ def _checked_space(columns: Columns, space: ConceptSpace, concepts: Sequence[str
     return space
 
 
-def _slot_values(
-    columns: Columns, space: ConceptSpace, slot: int, words: Mapping[tuple[int, str], Sequence[str | None]]
-) -> IntArray:
+def _slot_values(columns: Columns, space: ConceptSpace, slot: int, words: Words) -> IntArray:
     """Value indices `[n, C]` of one object; -1 where a cell is empty."""
     return np.stack(
         [_indices(columns, f"object{slot}_{c.name}", c.values, words[slot, c.name]) for c in space.concepts], axis=1
@@ -160,6 +220,12 @@ def _indices(columns: Columns, header: str, values: Sequence[str], words: Sequen
     if unknown:
         word = min(str(word) for word in unknown)
         row = words.index(word)
+        near = [value for value in values if normal_form(value) == normal_form(word)]
+        if near:
+            raise TableError(
+                f"{columns.path}: {columns.place(row)}: {header}: {shown_word(word, [word, near[0]])} looks like "
+                f"{shown_word(near[0], [word, near[0]])}; spell it alike"
+            )
         raise UnknownNameError(f"value in {columns.path}, {columns.place(row)}, {header}:", word, values)
     return np.fromiter(map(position.__getitem__, words), dtype=np.int64, count=len(words))
 
@@ -188,9 +254,7 @@ def _replicate(columns: Columns) -> IntArray | None:
     )
 
 
-def _visible(
-    columns: Columns, slots: Sequence[int], present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> FloatArray | None:
+def _visible(columns: Columns, slots: Sequence[int], present: BoolArray) -> FloatArray | None:
     given = [f"visible{slot}" in columns.names for slot in slots]
     if not any(given):
         return None
@@ -208,7 +272,7 @@ def refuse_unwritable(space: ConceptSpace) -> None:
     for concept in space.concepts:
         if concept.name != concept.name.strip():
             raise TableError(f"concept {concept.name!r} has blanks around its name, which are not read back; drop them")
-        if concept.name.endswith("_idx"):
+        if concept.name.endswith(IGNORED):
             raise TableError(
                 f"concept {concept.name!r} cannot be written: columns that end in _idx are not read back; rename it"
             )

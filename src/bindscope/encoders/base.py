@@ -34,7 +34,8 @@ class Encoder(ABC):
 
     name: as the user typed it. modalities: which data sets it can read ("text", "image", "labels"). has_queries:
     whether `encode_queries` gives vectors. captions: which captions it can encode: "any", those of "rows" that it holds,
-    or "none". cacheable: False where encoding costs less than reading a cache.
+    or "none". cacheable: False where encoding costs less than reading a cache. notes: what a reader of its vectors must
+    know (after `prepare`).
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class Encoder(ABC):
     has_queries: bool = True
     captions: str = "any"
     cacheable: bool = True
+    notes: tuple[str, ...] = ()
 
     def prepare(self, dataset: Dataset) -> Encoder:
         """The encoder for one data set, whose concept space it may need; by default itself."""

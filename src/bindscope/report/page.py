@@ -132,9 +132,9 @@ def facts(run: Run) -> list[str]:
 
 
 def caveats(run: Run, verdict: Verdict) -> list[str]:
-    """What limits the verdict; few objects are always named."""
+    """What limits the verdict, and notes on the data; few objects are always named."""
     few = f"Only {run.n_objects} objects: the intervals on this page are narrower than they should be."
-    return list(verdict.caveats) or ([few] if run.few_objects else [])
+    return [*(verdict.caveats or ([few] if run.few_objects else [])), *map(str, run.config["notes"])]
 
 
 def evidence_table(records: Sequence[Record]) -> Table | None:

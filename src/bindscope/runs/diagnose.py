@@ -15,6 +15,7 @@ from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.registry import analyses, default, measurable, two_sided
 from bindscope.datasets import Dataset, load_dataset
+from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS, object_design
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
@@ -113,6 +114,8 @@ def diagnose(
     say = progress or (lambda text: None)
     store = default_cache() if cache is None else Path(cache)
     dataset = _sampled(load_dataset(data, cache=store), settings)
+    for note in other_counts_note(dataset.table):
+        say(note)
     _refuse_hopeless(dataset.table)
     _refuse_too_wide(dataset.table, settings)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
@@ -265,6 +268,7 @@ def _config(
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
         "slots": list(dataset.slots),
+        "notes": [*dataset.notes, *other_counts_note(dataset.table), *encoder.notes],
         "examples": _examples(dataset),
         "created": now(),
     }

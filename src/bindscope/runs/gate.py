@@ -17,8 +17,10 @@ from bindscope.show.words import metric as metric_of
 
 ALIKE = 0.8  # of two words that are meant to be one
 _OPERATORS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+_TARGET = r"""\[\s*(?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^\]"'][^\]]*)\s*\]"""  # quotes may hold anything; doubled inside
+_TOKEN = re.compile(rf"{_TARGET}|,|\bor\b|.", re.DOTALL)
 _CONDITION = re.compile(
-    r"\s*(?P<metric>[a-z_0-9@]+)(?:\[(?P<target>[^\]]+)\])?(?:\.(?P<field>value|ci_low|ci_high))?"
+    rf"\s*(?P<metric>[a-z_0-9@]+)(?P<target>{_TARGET})?(?:\.(?P<field>value|ci_low|ci_high))?"
     r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
     re.IGNORECASE,
 )
@@ -53,9 +55,11 @@ class GateOutcome:
 def parse_conditions(expression: str, known: Iterable[str] = ()) -> list[Condition]:
     """Conditions joined by `,` or ` or `: the gate fails if any holds. InputError on anything else.
 
+    A target may stand in quotes, which any name needs that holds a bracket: `concept_recognition["a]b"]<0.8`.
+
     known: metrics; one that is not among them and looks like one of them is refused as a slip of the pen.
     """
-    parts = [part for part in re.split(r",|\bor\b", expression) if part.strip()]
+    parts = _parts(expression)
     if not parts:
         raise InputError('--fail-if is empty; expected e.g. "object_recognition<0.8"')
     conditions, words = [_parse(part) for part in parts], list(known)
@@ -63,6 +67,30 @@ def parse_conditions(expression: str, known: Iterable[str] = ()) -> list[Conditi
         if one.metric not in words and difflib.get_close_matches(one.metric, words, cutoff=ALIKE):
             raise UnknownNameError("metric in --fail-if", one.metric, words)
     return conditions
+
+
+def _parts(expression: str) -> list[str]:
+    """The conditions of an expression; commas and `or` within the brackets of a target join nothing.
+
+    >>> _parts('a["warm or cold"]<1 or b[x, y]<2,c<3')
+    ['a["warm or cold"]<1 ', ' b[x, y]<2', 'c<3']
+    """
+    parts = [""]
+    for token in _TOKEN.findall(expression):
+        if token in (",", "or"):
+            parts.append("")
+        else:
+            parts[-1] += token
+    return [part for part in parts if part.strip()]
+
+
+def _unquoted(target: str | None) -> str:
+    """The name in the brackets of a target, without its quotes."""
+    name = (target or "[]")[1:-1].strip()
+    for quote in "\"'":
+        if len(name) > 1 and name[0] == name[-1] == quote:
+            return name[1:-1].replace(quote * 2, quote)
+    return name
 
 
 def _parse(text: str) -> Condition:
@@ -78,7 +106,7 @@ def _parse(text: str) -> Condition:
     except ValueError:
         raise InputError(f"--fail-if {text.strip()!r}: {found['bound']!r} is not a number") from None
     analyses()  # whose words tell the headline target
-    target = found["target"] or metric_of(metric).target
+    target = _unquoted(found["target"]) or metric_of(metric).target
     metric = "retrieval_top1" if metric == "recall_at_1" else metric
     return Condition(text.strip(), metric, target, (found["field"] or "value").lower(), found["sign"], bound)
 

@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[type, str]] = {
     "fidelity": (dict, "an object"),
     "space": (list, "a list"),
     "examples": (list, "a list"),
+    "notes": (list, "a list"),
 }
 REQUIRED = ("model", "data")
 EXPLORER = "explorer.json"

@@ -3,7 +3,8 @@
     filename, world_name, character_name, character2_name, character_texture, character2_texture,
     character_pos, character2_pos
 
-A character that is empty is not there (one-object scenes). Objects stand in the slot that their place names; where the
+A character that is empty or `blank` is not there (one-object scenes). Pictures lie in folders named by their world. Objects
+stand in the slot that their place names; where the
 places are no few names (coordinates, or none at all), the first character has the first slot. The design is incomplete:
 no scene shows an animal or a texture twice.
 """
@@ -11,16 +12,21 @@ no scene shows an animal or a texture twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from bindscope.concepts import IntArray
+from bindscope.datasets.captions import said_place
 from bindscope.datasets.columns import Columns
+from bindscope.datasets.spellings import is_filler
 from bindscope.errors import TableError, UnknownNameError
 
 NEEDED = ("character_name", "character2_name", "character_texture", "character2_texture")
 COLUMNS = (*NEEDED, "character_pos", "character2_pos", "world_name")
-EMPTY = frozenset({"", "none", "nan", "null"})
 ALL_WORLDS = "all"
 MANY_PLACES = 6
+UNPLACED = ("first", "second")
 _ORDER = ("left", "top left", "top", "middle", "center", "centre", "bottom", "bottom left", "right")
 Words = list[str | None]
 
@@ -30,8 +36,18 @@ def fits(header: Sequence[str]) -> bool:
     return all(name in header for name in NEEDED)
 
 
-def objects(columns: Columns, world: str | None) -> tuple[Columns, tuple[str, ...]]:
-    """The same rows as `object{i}_{concept}` columns, of one world, and the names of the slots.
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """columns: the rows as `object{i}_{concept}` columns; slots: names of the places; rows: which rows of the file."""
+
+    columns: Columns
+    slots: tuple[str, ...]
+    rows: IntArray
+    notes: tuple[str, ...]
+
+
+def objects(columns: Columns, world: str | None) -> Objects:
+    """The rows of one world (or of all) in the layout of a label table.
 
     Raises TableError where several worlds are there and none is chosen, or two characters stand in one place.
     """
@@ -48,7 +64,26 @@ def objects(columns: Columns, world: str | None) -> tuple[Columns, tuple[str, ..
                 next((words[i][row] for i in (0, 1) if standing[i][row] == slot), None) for row in range(len(rows))
             ]
     kept = {name: cell for name, cell in chosen.cells.items() if not name.startswith("object")}
-    return replace(chosen, cells={**kept, **cells}), slots
+    header = (*(name for name in columns.header if name not in COLUMNS and not name.startswith("object")), *cells)
+    made = replace(chosen, header=header, cells={**kept, **cells})
+    return Objects(made, slots, np.array(rows, dtype=np.int64), _place_notes(columns, names, places, slots))
+
+
+def _place_notes(
+    columns: Columns, names: Sequence[Words], places: Sequence[Words], slots: tuple[str, ...]
+) -> tuple[str, ...]:
+    """A sentence on rows whose characters have no place, where places have names."""
+    if slots == UNPLACED:
+        return ()
+    known = [any(name and place for name, place in zip(n, p, strict=True)) for n, p in
+             zip(zip(*names, strict=True), zip(*places, strict=True), strict=True)]  # fmt: skip
+    bare = known.count(False)
+    if not bare:
+        return ()
+    return (
+        f"{columns.path}: {bare:,} of {len(known):,} rows name no place; there the first character is taken to stand "
+        f"{said_place(slots[0])}",
+    )
 
 
 def _rows_of_world(columns: Columns, world: str | None) -> list[int]:
@@ -80,7 +115,7 @@ def _taken(columns: Columns, rows: Sequence[int]) -> Columns:
 def _words(columns: Columns, name: str) -> Words:
     if name not in columns.names:
         return [None] * len(columns.cells[NEEDED[0]])
-    return [None if word is None or word.lower() in EMPTY else word for word in columns.words(name)]
+    return [None if word is None or is_filler(word) else word for word in columns.words(name)]
 
 
 def _slots(
@@ -89,7 +124,7 @@ def _slots(
     """Names of the slots, and the slot of each of the two characters in each row (-1 where it is not there)."""
     known = {place for i in (0, 1) for name, place in zip(names[i], places[i], strict=True) if name and place}
     if not 1 < len(known) <= MANY_PLACES:
-        return ("first", "second"), [[i if name else -1 for name in names[i]] for i in (0, 1)]
+        return UNPLACED, [[i if name else -1 for name in names[i]] for i in (0, 1)]
     slots = tuple(sorted(known, key=_order))
     standing: list[list[int]] = [[], []]
     for row in range(len(names[0])):
