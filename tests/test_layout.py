@@ -26,6 +26,7 @@ GROUND = [
     "splits",
     "results",
     "uncertainty",
+    "jackknife",
     "swaps",
     "design",
     "recognition",

@@ -131,6 +131,17 @@ class ObjectBootstrap:
         return Interval(1.0 - high, 1.0 - low)
 
 
+class Refit(NamedTuple):
+    """A fitted figure as it is without one value, or one object, fits included: estimates in the metric's own unit.
+
+    values: one array for each concept, an estimate for each value that can be left out. objects: the same for objects; None
+    where that many fits would take too long.
+    """
+
+    values: tuple[FloatArray, ...]
+    objects: FloatArray | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """One measured figure before it becomes a Record. Made by `mean`, `ratio`, `r2` or `number`.
@@ -140,8 +151,8 @@ class Outcome:
     rows are not those of the analysed table. ends: an interval that came from elsewhere. shift: taken off both ends.
     chance, ceiling: in the metric's unit. ties: rows that a tie alone made wrong. An empty `extra` marks a headline.
     n_scenes: None counts the rows with a contribution below. n_objects: None is that of the table; `counts_objects=False`
-    leaves it out of the record. within_bags: a figure of
-    binding, whose rows are compared within their bag (intervals average them there first).
+    leaves it out of the record. within_bags: a figure of binding, whose rows are compared within their bag. refit: what a
+    figure of a fit is without a value. For both see `jackknife`.
     """
 
     metric: str
@@ -164,6 +175,7 @@ class Outcome:
     n_objects: int | None = None
     counts_objects: bool = True
     within_bags: bool = False
+    refit: Refit | None = None
 
     @classmethod
     def mean(cls, metric: str, values: ArrayLike, rows: ArrayLike | None = None, **words: Any) -> Self:
