@@ -51,7 +51,7 @@ def test_columns_are_the_public_contract() -> None:
     assert (
         *("analysis", "metric", "estimator", "target", "model", "modality", "dataset", "split", "coverage"),
         *("value", "ci_low", "ci_high", "chance", "ceiling", "n_scenes", "n_objects", "n_ties", "seed", "extra"),
-        *("config_hash", "version"),
+        *("config_hash", "version", "words_low", "words_high"),
     ) == COLUMNS
     assert {f.name for f in fields(Record)} == set(COLUMNS)
     assert tuple(SOME.records[0].row()) == COLUMNS

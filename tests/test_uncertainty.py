@@ -8,12 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from bindscope import uncertainty
 from bindscope.concepts import ABSENT
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
-from bindscope.uncertainty import Interval, ObjectBootstrap, p_value, percentile, permuted_scenes, random_cycle
+from bindscope.uncertainty import (
+    Interval,
+    ObjectBootstrap,
+    p_value,
+    percentile,
+    permutation_p,
+    permuted_within,
+    random_cycle,
+)
 from planted import designs, mixed_counts, random_scenes, scenes, space_of
 
 quick = settings(deadline=None, max_examples=30, derandomize=True)
@@ -207,6 +216,17 @@ def test_p_value_counts_itself() -> None:
     assert p_value(0.0, []) == 1.0
 
 
+def test_a_permutation_p_brings_what_its_draws_leave_open() -> None:
+    """Clopper and Pearson: the ends are where so many hits, or so few, have probability 0.025."""
+    found = permutation_p(0.5, np.arange(20) / 20, target="interaction")
+    assert (found.metric, found.value, found.target) == ("p_value", 11 / 21, "interaction")
+    assert found.ends is not None
+    assert binom.sf(9, 20, found.ends.low) == pytest.approx(0.025)
+    assert binom.cdf(10, 20, found.ends.high) == pytest.approx(0.025)
+    assert permutation_p(2.0, np.zeros(19)).ends == pytest.approx((0.0, 1 - 0.025 ** (1 / 19)))
+    assert permutation_p(0.0, np.ones(19)).ends == pytest.approx((0.025 ** (1 / 19), 1.0))
+
+
 def test_p_values_of_a_true_null_are_not_too_small() -> None:
     rng = np.random.default_rng(0)
     values = np.array([p_value(draw[0], draw[1:]) for draw in rng.normal(size=(4000, 20))])
@@ -241,27 +261,10 @@ def test_random_cycle_refuses() -> None:
             random_cycle(size, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("name", [*DESIGNS, "uneven replicates"])
-def test_permuted_scenes_keep_replicates_together_and_the_number_of_objects(name: str) -> None:
-    table = mixed_counts(3, 2).take(np.r_[0:30, 5:20, 5:9]) if name == "uneven replicates" else DESIGNS[name]
-    if name == "uneven replicates":
-        table = SceneTable.build(table.space, table.values)
-    order = permuted_scenes(table, np.random.default_rng(3))
-    assert sorted(order.tolist()) == list(range(len(table)))
-    assert np.array_equal(table.counts[order], table.counts)
-    targets: dict[int, set[int]] = {}
-    for scene, target in zip(table.scene_ids.tolist(), table.scene_ids[order].tolist(), strict=True):
-        targets.setdefault(scene, set()).add(target)
-    assert all(len(found) == 1 for found in targets.values())  # a whole scene goes to one scene
-    assert sorted(min(found) for found in targets.values()) == sorted(targets)
-    sizes = np.bincount(table.scene_ids)
-    assert np.array_equal(sizes[table.scene_ids[order]], sizes[table.scene_ids])
-    assert np.array_equal(table.replicate[order], table.replicate)
-    assert np.array_equal(order, permuted_scenes(table, np.random.default_rng(3)))
-
-
-def test_permuted_scenes_move_nearly_everything() -> None:
-    table = scenes(5, 4)
-    order = permuted_scenes(table, np.random.default_rng(0))
-    assert (order == np.arange(len(table))).mean() < 0.02
-    assert permuted_scenes(table.take([3]), np.random.default_rng(0)).tolist() == [0]
+def test_permuted_within_moves_rows_among_their_kind() -> None:
+    kinds = np.repeat([0, 2, 5], [40, 1, 30])
+    order = permuted_within(kinds, np.random.default_rng(3))
+    assert sorted(order.tolist()) == list(range(71))
+    assert (kinds[order] == kinds).all()
+    assert (order == np.arange(71)).mean() < 0.2
+    assert np.array_equal(order, permuted_within(kinds, np.random.default_rng(3)))

@@ -39,7 +39,6 @@ from bindscope.concepts import ABSENT, IntArray
 from bindscope.scenes import FloatArray, SceneTable, row_ids
 from bindscope.uncertainty import UNKNOWN, Interval, Outcome, Refit
 
-FEW_SCENES = 50  # an interval of fewer scenes is marked
 ROUNDING = 1e-6  # least half-width of a figure that is no share: an exact fit, in single precision
 FREE_SHARE = 0.45  # degrees of freedom: this share of sum_k (values - 1)
 MANY_CONCEPTS = 4  # with more, only single concepts and objects are left out

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+FEW_SCENES = 50  # an interval of fewer scenes is marked
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -26,8 +27,9 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*")
 class Record:
     """One number with its interval, chance and ceiling.
 
-    value, ci_low, ci_high, chance, ceiling: in the metric's own unit; None where it does not apply. An empty `extra`
-    marks the headline row of its question.
+    value, ci_low, ci_high, words_low, words_high, chance, ceiling: in the metric's own unit; None where it does not apply.
+    ci: 95 % interval for other words (`jackknife`), words: for these words (`uncertainty`: objects resampled). An empty
+    `extra` marks the headline row of its question.
     """
 
     analysis: str
@@ -51,6 +53,8 @@ class Record:
     extra: Mapping[str, Any] = field(default_factory=dict)
     config_hash: str | None = None
     version: str | None = None
+    words_low: float | None = None
+    words_high: float | None = None
 
     def __post_init__(self) -> None:
         if not _WORD.fullmatch(self.analysis):
@@ -66,6 +70,11 @@ class Record:
             object.__setattr__(self, name, None if number is None else int(number))
         object.__setattr__(self, "extra", _plain(dict(self.extra)))
 
+    @property
+    def few_scenes(self) -> bool:
+        """Whether so few scenes stand behind an interval that it may cover less than it says."""
+        return self.ci_low is not None and self.n_scenes is not None and self.n_scenes < FEW_SCENES
+
     def row(self) -> dict[str, Any]:
         """The record as a flat row in column order, `extra` as JSON text."""
         cells = asdict(self)
@@ -73,7 +82,7 @@ class Record:
         return {name: cells[name] for name in COLUMNS}
 
 
-FLOATS = ("value", "ci_low", "ci_high", "chance", "ceiling", "coverage")
+FLOATS = ("value", "ci_low", "ci_high", "words_low", "words_high", "chance", "ceiling", "coverage")
 INTEGERS = ("n_scenes", "n_objects", "n_ties", "seed")
 COLUMNS = (
     "analysis",
@@ -97,6 +106,8 @@ COLUMNS = (
     "extra",
     "config_hash",
     "version",
+    "words_low",
+    "words_high",
 )
 
 

@@ -15,6 +15,7 @@ STREAMS = {
     "connected objects": 19,
     "validation objects": 23,
     "object bootstrap": 31,
+    "interaction null": 61,
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError
@@ -262,6 +263,22 @@ def p_value(observed: float, null: ArrayLike) -> float:
     return float((1 + int((draws >= observed).sum())) / (1 + len(draws)))
 
 
+def permutation_p(observed: float, null: ArrayLike, **words: Any) -> Outcome:
+    """The p-value of a permutation test, with the 95 % interval that finitely many draws leave (Clopper and Pearson).
+
+    Its lower end is 0 where no draw is as large as observed: then p is only known to be at most so large.
+
+    >>> found = permutation_p(3.0, np.zeros(99))
+    >>> found.value, found.ends.low
+    (0.01, 0.0)
+    """
+    draws = np.asarray(null, dtype=np.float64)
+    hits, n = int((draws >= observed).sum()), len(draws)
+    low = float(betaincinv(hits, n - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 0.975)) if hits < n else 1.0
+    return Outcome.number("p_value", p_value(observed, null), Interval(low, high), **words)
+
+
 def random_cycle(size: int, rng: np.random.Generator) -> IntArray:
     """A permutation that is one random cycle, so it has no fixed point; size must be at least 2."""
     if size < 2:
@@ -272,19 +289,13 @@ def random_cycle(size: int, rng: np.random.Generator) -> IntArray:
     return cycle
 
 
-def permuted_scenes(table: SceneTable, rng: np.random.Generator) -> IntArray:
-    """Row order `[n]` that permutes whole scenes with their replicates, among scenes of as many objects and replicates.
+def permuted_within(kinds: IntArray, rng: np.random.Generator) -> IntArray:
+    """A random order `[n]` of the rows that moves each among the rows of its kind `[n]`.
 
     Row i of the permuted data is row `order[i]` of the original.
     """
-    ids = table.scene_ids
-    by_scene = np.lexsort((table.replicate, ids))
-    sizes = np.bincount(ids)
-    starts = np.cumsum(sizes) - sizes
-    counts = table.counts[by_scene[starts]]
-    order = np.empty(len(ids), dtype=np.int64)
-    for size, count in sorted(set(zip(sizes.tolist(), counts.tolist(), strict=True))):
-        scenes = np.flatnonzero((sizes == size) & (counts == count))
-        rows = by_scene[starts[scenes][:, None] + np.arange(size)]
-        order[rows] = rows[rng.permutation(len(scenes))]
+    order = np.empty(len(kinds), dtype=np.int64)
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        order[rows] = rng.permutation(rows)
     return order

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
-from bindscope.show.words import metric_name, plain, variant
+from bindscope.show.words import bound, metric_name, plain, variant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +64,7 @@ def interval_text(record: Record) -> str:
     """The interval of a record, empty where it has none."""
     if record.ci_low is None or record.ci_high is None:
         return ""
-    return f"{record.ci_low:.3f}…{record.ci_high:.3f}"
+    return f"{record.ci_low:.3f}…{record.ci_high:.3f}" + (" (few scenes)" if record.few_scenes else "")
 
 
 def _figure(record: Record) -> str:
@@ -76,7 +76,7 @@ COLUMNS: dict[str, Callable[[Record], str]] = {
     "figure": _figure,
     "by": lambda r: plain(r.estimator),
     "split": lambda r: plain(r.split),
-    "value": lambda r: number_text(r.value),
+    "value": lambda r: bound(r) + number_text(r.value),
     "95 % interval": interval_text,
     "chance": lambda r: number_text(r.chance),
     "ceiling": lambda r: number_text(r.ceiling),

@@ -34,6 +34,7 @@ METRICS: dict[str, Metric] = {  # those that several analyses share; an analysis
     "joint_probing": Metric("Joint probing", bounded=True),
     "share": Metric("Share of variance", "percent"),
     "p_value": Metric("p-value"),
+    "f_statistic": Metric("F statistic"),
     "noise_ceiling": Metric("Noise ceiling", bounded=True),
     "fits_training": Metric("Splits on which it fits its own training scenes", "percent"),
     "unseen_share": Metric("Held-out objects with an unseen value", "percent"),
@@ -182,7 +183,21 @@ def value_text(record: Record) -> str:
     """The value of a record."""
     if record.extra.get("spread"):
         return "± " + figure_text(record.metric, record.value)
-    return figure_text(record.metric, record.value)
+    return bound(record) + figure_text(record.metric, record.value)
+
+
+def bound(record: Record) -> str:
+    """ "≤ " before a p-value that no permutation reached: it is only known to be at most so large."""
+    return "≤ " if record.metric == "p_value" and record.ci_low == 0.0 else ""
+
+
+def p_text(record: Record) -> str:
+    """A p-value in a sentence.
+
+    >>> p_text(Record("variance", "p_value", 0.005, ci_low=0.0, ci_high=0.018))
+    'p ≤ 0.005'
+    """
+    return f"p {bound(record) or '= '}{number(record.value)}"
 
 
 def interval_text(record: Record) -> str:
@@ -191,7 +206,7 @@ def interval_text(record: Record) -> str:
         return ""
     low, high = (figure_text(record.metric, end) for end in (record.ci_low, record.ci_high))
     low = low.removesuffix(f"{NBSP}%")
-    return f"[{low}, {high}]"
+    return f"[{low}, {high}]" + (", few scenes" if record.few_scenes else "")
 
 
 def extra_value(value: Any) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from bindscope.analyses.context import Context
-from bindscope.analyses.variance.shares import STEPS, VarianceShares, interaction_null, nested_designs, variance_shares
+from bindscope.analyses.variance.shares import STEPS, VarianceShares, interaction_test, nested_designs, variance_shares
 from bindscope.scenes import SceneTable
-from bindscope.uncertainty import Interval, Outcome, p_value
+from bindscope.uncertainty import Interval, Outcome, permutation_p
 
 NULL_DRAWS = 199
 NULL_DRAWS_LARGE = 99
@@ -59,23 +59,24 @@ def noise(shares: VarianceShares) -> list[Outcome]:
 
 
 def null(context: Context, shares: VarianceShares) -> list[Outcome]:
-    """p-value of the interaction and the mean of its null; nothing where concepts x slot already say everything."""
-    if shares.ranks[3] == shares.ranks[2] or len(context.table) < 3:
-        return []
+    """The test of the interaction: p-value, F and its null; a p-value of nothing where it cannot be tested."""
     draws = NULL_DRAWS if len(context.table) <= LARGE else NULL_DRAWS_LARGE
-    observed, null = interaction_null(context.vectors, context.table, draws, context.seed)
-    observed, null = observed / shares.total, null / shares.total
-    low, high = np.percentile(null, [2.5, 97.5])
-    words: dict[str, Any] = {
-        "estimator": "freedman_lane",
-        "target": "interaction",
-        "split": "in_sample",
-        "n_scenes": len(context.table),
-    }
-    extra = {"null": True, "draws": draws, "observed": observed}
+    words: dict[str, Any] = {"estimator": "freedman_lane", "target": "interaction", "split": "in_sample"}
+    words["n_scenes"] = len(context.table)
+    found = (
+        interaction_test(context.vectors, context.table, draws, context.seed)
+        if shares.ranks[3] > shares.ranks[2]
+        else None
+    )
+    if found is None:
+        return [Outcome.number("p_value", None, **words)]
+    low, high = np.percentile(found.null, [2.5, 97.5])
+    extra = {"null": True, "draws": draws, "observed": found.statistic, "freedom": list(found.freedom)}
     return [
-        Outcome.number("p_value", p_value(observed, null), **words),
-        Outcome.number("share", float(null.mean()), Interval(float(low), float(high)), extra=extra, **words),
+        permutation_p(found.statistic, found.null, **words),
+        Outcome.number(
+            "f_statistic", float(found.null.mean()), Interval(float(low), float(high)), extra=extra, **words
+        ),
     ]
 
 

@@ -18,7 +18,7 @@ from bindscope.show.curves import stack
 from bindscope.show.figures import BLUE, GREEN, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
-from bindscope.show.words import number, plain
+from bindscope.show.words import p_text, plain
 
 LEAD = (
     "The variance of the vectors, split in this order: the concepts alone; concepts that depend on the slot (first or "
@@ -48,7 +48,7 @@ def build(run: Run) -> Section:
     if shares:
         blocks.append(stack("variance_shares", "Where the variance is", whole(shares)))
         blocks.append(Gallery((*_enlarged(shares), *_cumulative(every))))
-    blocks += [Note(_test(r)) for r in main if r.metric == "p_value" and r.value is not None]
+    blocks += [Note(_test(r)) for r in main if r.metric == "p_value"]
     blocks.append(record_table("Variance, headline figures", main, TABLE))
     return Section("variance", "Variance shares", LEAD, (*blocks, every_row(every.records)))
 
@@ -86,8 +86,13 @@ def _cumulative(every: Results) -> tuple[Figure, ...]:
 
 def _test(record: Record) -> str:
     what = f"Test of {plain(record.target)}" if record.target else "Test"
+    if record.value is None:
+        return (
+            f"{what} beyond concepts and slots: not tested. Either concepts and slots say all that objects could, or objects "
+            "leave no degree of freedom (as with scenes of one object)."
+        )
     how = f" ({plain(record.estimator)} permutations of whole scenes)" if record.estimator else ""
-    words = f"{what} beyond what concepts and slots explain{how}: p = {number(record.value)}"
+    words = f"{what} beyond what concepts and slots explain{how}: {p_text(record)}"
     return words + (". A small p says that objects are more than their concepts; the share says how much.")
 
 

@@ -28,8 +28,9 @@ from bindscope.design import (
 )
 from bindscope.errors import TableError
 from bindscope.parallel import one_thread
-from bindscope.scenes import FloatArray, SceneTable
-from bindscope.uncertainty import permuted_scenes
+from bindscope.scenes import FloatArray, SceneTable, row_ids
+from bindscope.streams import stream
+from bindscope.uncertainty import permuted_within
 
 STEPS = ("concepts", "slot", "interaction", "cross_object")
 NULL_COMPONENTS = 64
@@ -133,33 +134,98 @@ def nested_designs(table: SceneTable) -> list[sparse.csr_matrix]:
     ]
 
 
-def interaction_null(vectors: Vectors, table: SceneTable, draws: int, seed: int = 0) -> tuple[float, FloatArray]:
-    """Sum of squares of the interaction, observed and `[draws]` under a Freedman-Lane null of no interaction.
+@dataclass(frozen=True, eq=False)
+class InteractionTest:
+    """A test of the interaction: the pooled F statistic, `[draws]` of it under the null, and degrees of freedom.
 
-    The residuals of the fit by concepts x slot are permuted, whole scenes with their replicates, among scenes of as many
-    objects. The sum is over the 64 leading principal axes of the residuals (a permutation leaves them as they are, so the
-    level of the test holds); below 1e-8 of the variance it counts as zero. Conservative where pairs of objects matter. One
-    pass over the rows a draw.
+    F = [tr(R' P_i R) / df1] / [tr(R' (1 - P_f) R) / df2], R the residuals of concepts x slot, P_f the projection on objects x
+    slot, P_i what it adds. freedom: df1, df2.
     """
-    reduced, full = concept_design(table, by_slot=True), object_design(table, by_slot=True)
-    small, large = fit(reduced, vectors), solve(gram(full), np.zeros((full.shape[1], 1)))
-    residual = _leading(_residuals(vectors, reduced, small), NULL_COMPONENTS)
-    # columns of the reduced design are sums of columns of the full one, so both fits share one pass over the rows
-    with one_thread(full.shape[1]):
-        merge = np.linalg.lstsq(gram(full), np.asarray((full.T @ reduced).toarray()), rcond=None)[0].T
-    rng = np.random.default_rng([seed, 61])
-    collect = full.T.tocsr().astype(np.float32)
 
-    least = NEGLIGIBLE * float(_squares(vectors, row_mean(vectors))[0].sum())
+    statistic: float
+    null: FloatArray
+    freedom: tuple[int, int]
 
-    def statistic(order: IntArray) -> float:
-        sums = np.asarray(collect @ residual[order], dtype=np.float64)
-        fewer = merge @ sums
-        value = float((sums * (large.inverse @ sums)).sum() - (fewer * (small.inverse @ fewer)).sum())
-        return value if value > least else 0.0
 
-    null = np.array([statistic(permuted_scenes(table, rng)) for _ in range(draws)])
-    return statistic(np.arange(len(table))), null
+def interaction_test(vectors: Vectors, table: SceneTable, draws: int, seed: int = 0) -> InteractionTest | None:
+    """Freedman-Lane test of no interaction; None where concepts x slot say all that objects can, or objects say everything.
+
+    Rows of one scene are averaged. The residuals of concepts x slot are permuted among scenes of as many objects and rows, and
+    both sums of squares are taken anew: a sum of squares alone grows under permutation, since the residuals left the reduced
+    design. Where scenes leave no degree of freedom but are shown several times, rows are permuted instead.
+    The 64 leading principal axes of the residuals stand for all (a permutation leaves them as they are). What is below 1e-8 of
+    the variance counts as nothing. Conservative where pairs of objects matter. One pass over the scenes a draw.
+    """
+    means, scenes, repeats = _scene_means(vectors, table)
+    found = _Nested.of(scenes)
+    if found.freedom[1] <= 0 and len(scenes) < len(table):
+        means, scenes, repeats = np.asarray(vectors), table, np.ones(len(table), dtype=np.int64)
+        found = _Nested.of(scenes)
+    if min(found.freedom) <= 0:
+        return None
+    spread = float(_squares(means, row_mean(means))[0].sum())
+    residual = _leading(_residuals(means, found.reduced, fit(found.reduced, means)), NULL_COMPONENTS)
+    kinds = row_ids(np.column_stack([scenes.counts, repeats]))
+    rng = stream(seed, "interaction null")
+    null = [found.statistic(residual[permuted_within(kinds, rng)], NEGLIGIBLE * spread) for _ in range(draws)]
+    return InteractionTest(found.statistic(residual, NEGLIGIBLE * spread), np.array(null), found.freedom)
+
+
+@dataclass(frozen=True, eq=False)
+class _Nested:
+    """Concepts x slot inside objects x slot: the reduced design; sums over rows `[p, n]` of the full one; inverse Gram matrices;
+    freedom: of the interaction, and what the full design leaves."""
+
+    reduced: sparse.csr_matrix
+    collect: sparse.csr_matrix
+    merge: sparse.csr_matrix
+    inverses: tuple[FloatArray, FloatArray]
+    freedom: tuple[int, int]
+
+    @classmethod
+    def of(cls, table: SceneTable) -> _Nested:
+        full = object_design(table, by_slot=True)
+        reduced = concept_design(table, by_slot=True)
+        large, small = (solve(gram(design), np.zeros((design.shape[1], 1))) for design in (full, reduced))
+        freedom = (large.rank - small.rank, len(table) - large.rank)
+        merge = _concepts_of_objects(table)
+        return cls(reduced, full.T.tocsr().astype(np.float32), merge, (large.inverse, small.inverse), freedom)
+
+    def statistic(self, residual: NDArray[np.float32], least: float) -> float:
+        """Pooled F of residuals `[n, q]` of the reduced design, permuted or not; 0 where they are less than `least`."""
+        total = float(np.square(residual, dtype=np.float64).sum())
+        sums = np.asarray(self.collect @ residual, dtype=np.float64)
+        fewer = self.merge @ sums
+        with one_thread(len(sums)):
+            full, concepts = (
+                float((part * (inverse @ part)).sum())
+                for part, inverse in zip((sums, fewer), self.inverses, strict=True)
+            )
+        if full - concepts <= least:
+            return 0.0
+        left = max(total - full, 1e-12 * total)
+        return (full - concepts) / self.freedom[0] / (left / self.freedom[1])
+
+
+def _concepts_of_objects(table: SceneTable) -> sparse.csr_matrix:
+    """Which columns of objects x slot make each column of concepts x slot, `[m sum V_k, m O]`."""
+    offsets = np.cumsum([0, *table.space.sizes[:-1]])
+    columns = (table.candidate_values + offsets).ravel()
+    objects = np.repeat(np.arange(table.n_objects), table.space.n_concepts)
+    shape = (int(sum(table.space.sizes)), table.n_objects)
+    one = sparse.csr_matrix((np.ones(len(columns)), (columns, objects)), shape=shape)
+    return sparse.csr_matrix(sparse.block_diag([one] * table.n_slots))
+
+
+def _scene_means(vectors: Vectors, table: SceneTable) -> tuple[Vectors, SceneTable, IntArray]:
+    """Mean vector of each scene `[s, d]`, their table, and how many rows each has; the rows themselves where none repeats."""
+    ids = table.scene_ids
+    repeats = np.bincount(ids)
+    if len(repeats) == len(ids):
+        return np.asarray(vectors), table, np.ones(len(ids), dtype=np.int64)
+    design = sparse.csr_matrix((np.ones(len(ids)), (np.arange(len(ids)), ids)))
+    first = np.unique(ids, return_index=True)[1]
+    return cross_products(design, vectors) / repeats[:, None], table.take(first), np.asarray(repeats, dtype=np.int64)
 
 
 def _residuals(vectors: Vectors, design: sparse.csr_matrix, fitted: LeastSquares) -> NDArray[np.float32]:
