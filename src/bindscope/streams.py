@@ -16,6 +16,16 @@ STREAMS = {
     "validation objects": 23,
     "object bootstrap": 31,
     "interaction null": 61,
+    "code orders": 41,
+    "code sample": 43,
+    "code bootstrap": 47,
+    "product factors": 53,
+    "product scenes": 59,
+    "perceptron": 61,
+    "threshold": 67,
+    "form scenes": 71,
+    "form vectors": 73,
+    "grid scenes": 73,
 }
 
 

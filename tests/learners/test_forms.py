@@ -9,7 +9,7 @@ from scipy import optimize
 from bindscope.datasets import load_dataset
 from bindscope.encoders import load_encoder
 from bindscope.learners.parts import ObjectParts, global_features, per_object_features
-from bindscope.learners.products import Cells, Effort, _Profiled, fit_product, prepared
+from bindscope.learners.products import Cells, Effort, _Gradient, fit_product, prepared
 from bindscope.learners.registry import load_approximator
 from bindscope.scenes import SceneTable
 from bindscope.splits import TEST, TRAIN, split_objects
@@ -118,7 +118,7 @@ def test_gradient_of_the_shared_product() -> None:
     codes = table.values.reshape(len(table), -1)
     problem = prepared(Cells(codes, (3, 3, 3, 3), np.ones(len(table))), vectors, Effort())
     assert problem is not None
-    loss = _Profiled(*problem, 2, 0.05, 2)
+    loss = _Gradient(*problem, 2, 0.05, 2)
     start = np.random.default_rng(0).normal(size=12)
     error = optimize.check_grad(lambda x: loss.loss(x)[0], lambda x: loss.loss(x)[1], start)
     assert error < 1e-4

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bindscope.analyses.codelength import measure as experiment
-from bindscope.analyses.codelength.measure import codelength_records
+from bindscope.analyses.codelength.measure import measure
+from bindscope.analyses.context import Context
 from bindscope.embeddings import Embeddings
 from bindscope.errors import DegenerateWarning
 from bindscope.results import Record, Results, read_results
@@ -21,7 +22,8 @@ EXACT = ("lookup", "additive", "switch")
 
 
 def records(vectors: np.ndarray, table: SceneTable, families: Sequence[str] = EXACT, seed: int = 0) -> list[Record]:
-    return codelength_records(Embeddings(vectors.astype(np.float32), table), seed, families, orders=4)
+    context = Context(Embeddings(vectors.astype(np.float32), table), seed)
+    return context.records("codelength", measure(context, families, orders=4))
 
 
 @pytest.fixture(scope="module")
@@ -128,13 +130,13 @@ def test_command_adds_code_lengths_once_and_keeps_them_when_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = diagnose("planted:bag?dim=8", "text:4x4", tmp_path / "run", analyses=["audit"])
-    monkeypatch.setattr(complexity, "codelength_records", partial(codelength_records, orders=2))
+    monkeypatch.setattr(complexity, "code_lengths", partial(measure, orders=2))
     with monkeypatch.context() as killed:
         killed.setattr(complexity, "replace_records", _killed)
         with pytest.raises(KeyboardInterrupt):
             complexity.run_complexity(run.directory, settings())
     with monkeypatch.context() as again:
-        again.setattr(complexity, "codelength_records", _killed)  # not asked a second time
+        again.setattr(complexity, "code_lengths", _killed)  # not asked a second time
         first = complexity.run_complexity(run.directory, settings())
     assert (
         first.one(analysis="codelength", metric="bits_saved", estimator="additive", target="lookup").value is not None

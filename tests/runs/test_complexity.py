@@ -24,7 +24,7 @@ Make = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def without_code_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have tests of their own, and take longer than the small grids here."""
-    monkeypatch.setattr(experiment, "codelength_records", lambda *arguments: [])
+    monkeypatch.setattr(experiment, "code_lengths", lambda *arguments: [])
 
 
 @pytest.fixture

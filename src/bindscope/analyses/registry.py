@@ -54,8 +54,8 @@ class Analysis:
     unasked. needs: `captions` where it needs a second side. metrics: words of its own metrics; those that several analyses
     share stand in `show.words`. measure(context): its figures; None where another command makes them. section(run): its part
     of the page; None gives tables and plots of all its metrics. table(results): its table in the terminal; None lists its
-    headline figures. cost(table, dimensions): multiplications it takes, roughly. columns(table): width of its widest
-    least-squares design.
+    headline figures. findings(results): sentences that the figures carry, said below that table. cost(table, dimensions):
+    multiplications it takes, roughly. columns(table): width of its widest least-squares design.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Analysis:
     measure: str | None = None
     section: str | None = None
     table: str | None = None
+    findings: str | None = None
     cost: str | None = None
     columns: str | None = None
 
@@ -94,6 +95,10 @@ class Analysis:
             return made
         found = results.headline(analysis=self.name)
         return figures_table(self.title, found) if len(found) else None
+
+    def sentences(self, results: Results) -> list[str]:
+        """What its records say in words; nothing where it has no such sentences."""
+        return [] if self.findings is None else list(load_thing(self.findings)(results.select(analysis=self.name)))
 
     def work(self, table: SceneTable, dimensions: int) -> float | None:
         """Multiplications of its dominant products; None where that is not known."""

@@ -26,15 +26,29 @@ def scene_means(vectors: Vectors, table: SceneTable) -> tuple[Vectors, FloatArra
     return (sums / sizes[:, None])[ids], sizes[ids].astype(np.float64)
 
 
+def within_scenes(vectors: Vectors, table: SceneTable) -> tuple[FloatArray, FloatArray]:
+    """Squared distance of each row to the mean of its scene `[n]`, and the number of rows of that scene `[n]`."""
+    means, sizes = scene_means(vectors, table)
+    return ((vectors - means) ** 2).sum(axis=1, dtype=np.float64), sizes
+
+
+def noise_floor(vectors: Vectors, table: SceneTable) -> FloatArray:
+    """Unbiased estimate of the noise of each row `[n]`: what even the true function of the scene leaves of it.
+
+    |z - mean of its scene|^2 r / (r - 1) for a scene of r >= 2 rows, NaN for scenes of one row.
+    """
+    residual, sizes = within_scenes(vectors, table)
+    unbiased = residual * sizes / np.maximum(sizes - 1, 1)
+    return np.where(sizes > 1, unbiased, np.nan)
+
+
 def noise_ceiling(vectors: Vectors, table: SceneTable) -> tuple[FloatArray, FloatArray]:
     """Per-row contributions `[n]` to the noise and to the whole variance; the ceiling is 1 - ratio of their sums.
 
-    A row of a scene with r >= 2 rows gives |z - mean of its scene|^2 r / (r - 1), an unbiased estimate of its noise; the
-    others give nothing to either.
+    Rows of scenes without replicates give nothing to either.
     """
-    means, sizes = scene_means(vectors, table)
+    residual, sizes = within_scenes(vectors, table)
     several = sizes > 1
-    residual = ((vectors - means) ** 2).sum(axis=1, dtype=np.float64)
     centre = np.asarray(vectors, dtype=np.float64).mean(axis=0)
     total = ((np.asarray(vectors, dtype=np.float64) - centre) ** 2).sum(axis=1)
     unbiased = np.divide(sizes, sizes - 1, out=np.zeros_like(sizes), where=several)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bindscope.cli.options import Json, Seed
-from bindscope.cli.printing import print_table, progress_lines
+from bindscope.cli.printing import progress_lines
+from bindscope.cli.summary import print_analyses
 from bindscope.errors import InputError
-from bindscope.show.tables import figures_table, new_table, number_text
-
-if TYPE_CHECKING:
-    from bindscope.results import Results
 
 
 def complexity(
@@ -34,12 +31,11 @@ def complexity(
     as_json: Json = False,
 ) -> None:
     """Can a learner predict the vectors of scenes of unseen objects? A killed grid goes on where it stopped."""
-    from bindscope.analyses.complexity.findings import complexity_sentences
     from bindscope.report import write_report
     from bindscope.runs.grid import COVERAGES, Settings, run_complexity
 
     coverages = COVERAGES if coverage is None else tuple(_number(word) for word in _words(coverage))
-    settings = Settings(coverages, () if learners is None else tuple(_named(learners)), splits, tune, seed, codelength)
+    settings = Settings(coverages, () if learners is None else _named(learners), splits, tune, seed, codelength)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     with progress_lines(not as_json) as say:
@@ -49,34 +45,19 @@ def complexity(
     if as_json:
         typer.echo(results.to_json(), nl=False)
         return
-    _print_curves(results.select(analysis="complexity"))
-    for sentence in complexity_sentences(results.select(analysis="complexity")):
-        typer.echo(sentence)
-    print_code_lengths(results)
+    print_analyses(results)
     typer.echo(str(page))
-
-
-def print_code_lengths(results: Results) -> None:
-    """Bits by family, and what they say; nothing where there are none."""
-    from bindscope.analyses.codelength.section import sentences
-
-    found = results.select(analysis="codelength")
-    bits = found.headline(metric=("bits_per_scene", "bits_saved", "objects_to_pay"))
-    if len(bits):
-        print_table(figures_table("Code length", bits))
-        for sentence in sentences(found):
-            typer.echo(sentence)
 
 
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _named(text: str) -> list[str]:
+def _named(text: str) -> tuple[str, ...]:
     names = _words(text)
     if not names:
         raise InputError("--learners names none; give some like additive,mlp:256")
-    return names
+    return tuple(names)
 
 
 def _number(word: str) -> float:
@@ -84,28 +65,3 @@ def _number(word: str) -> float:
         return float(word)
     except ValueError:
         raise InputError(f"--coverage must be numbers between 0 and 1 with commas, got {word!r}") from None
-
-
-def _print_curves(results: Results) -> None:
-    columns = sorted({r.coverage for r in results if r.coverage is not None and r.estimator not in (None, "real")})
-    heads = [f"{c:g}" for c in columns]
-    learners = list(dict.fromkeys(r.estimator for r in results if r.metric == "r2" and r.estimator))
-    for title, metric, target, names in (
-        ("\nR² on scenes of held-out objects, by coverage", "r2", None, learners),
-        (
-            "Objects recognised in closed scenes of held-out objects",
-            "object_recognition",
-            "closed",
-            [*learners, "real"],
-        ),
-    ):
-        table = new_table(title, "learner", *heads)
-        for name in names:
-            found = [
-                results.first(metric=metric, target=target, estimator=name, split="test", coverage=c) for c in columns
-            ]
-            table.add_row(name, *(number_text(record.value) if record is not None else "" for record in found))
-        print_table(table)
-    thresholds = results.headline(metric="coverage_threshold").select(lambda record: record.value is not None)
-    if len(thresholds):
-        print_table(figures_table("Coverage thresholds", thresholds))

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from bindscope.analyses.registry import analyses
-from bindscope.cli.complexity import print_code_lengths
 from bindscope.cli.printing import print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from bindscope.results import Results
     from bindscope.runs.diagnose import Run
 
@@ -25,9 +22,7 @@ def print_run(run: Run) -> None:
     typer.echo(f"\n{said.label.upper()}: {run.config['model']} on {run.config['data']}\n")
     for line in (*said.sentences, *said.caveats, *(f"note: {note}" for note in run.config.get("notes", ()))):
         print_paragraph(line)
-    for table in tables(run.results):
-        print_table(table)
-    print_code_lengths(run.results)
+    print_analyses(run.results)
 
 
 def print_paragraph(text: str) -> None:
@@ -39,9 +34,12 @@ def print_paragraph(text: str) -> None:
     Console(highlight=False, markup=False, emoji=False).print(text.replace(" %", NBSP + "%"))
 
 
-def tables(results: Results) -> list[Table]:
-    """One table an analysis, in the order in which they ran."""
-    known = analyses()
-    found = dict.fromkeys(record.analysis for record in results)
-    every = [known[name].table_of(results) for name in known if name in found]
-    return [table for table in every if table is not None]
+def print_analyses(results: Results) -> None:
+    """For each analysis its table and its findings, in the order in which they ran."""
+    found = {record.analysis for record in results}
+    for name, one in analyses().items():
+        table = one.table_of(results) if name in found else None
+        if table is not None:
+            print_table(table)
+        for sentence in one.sentences(results) if name in found else ():
+            typer.echo(sentence)

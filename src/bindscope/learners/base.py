@@ -7,9 +7,9 @@ A learner sees indices, never words or pixels: g(o_1 .. o_m) from the values of 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,3 +148,26 @@ def inner_rows(table: SceneTable, seed: int, share: float = 0.1) -> tuple[NDArra
     fit, judge = shown == 0, shown == table.counts
     judge = judge if judge.any() else shown > 0
     return (fit, judge) if fit.any() and judge.any() else None
+
+
+T = TypeVar("T")
+
+
+def chosen(
+    tries: Sequence[T],
+    table: SceneTable,
+    vectors: Vectors,
+    seed: int,
+    fitted: Callable[[T, SceneTable, Vectors], Predictor],
+) -> tuple[T, dict[str, float]] | None:
+    """The setting that predicts validation objects best (the first of equals), and its `validation_r2` about the mean of the
+    rows that fit, -inf..1. None where no objects can be spared.
+    """
+    inner = inner_rows(table, seed)
+    if inner is None:
+        return None
+    here, judge = inner
+    asked, theirs, known, seen = table.take(judge), vectors[judge], table.take(here), vectors[here]
+    left = [float(squared_errors(theirs, fitted(one, known, seen)(asked)).sum()) for one in tries]
+    total, best = total_squares(theirs, row_mean(seen)), int(np.argmin(left))
+    return tries[best], {"validation_r2": 1.0 - left[best] / total if total > 0 else float("nan")}

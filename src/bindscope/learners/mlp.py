@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindscope.design import row_mean, squared_errors
+from bindscope.design import row_mean
 from bindscope.errors import InputError, MissingExtraError
 from bindscope.learners.additive import additive_features
-from bindscope.learners.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
+from bindscope.learners.base import Approximator, Predictor, Solution, Vectors, chosen, principal_axes
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 if TYPE_CHECKING:
     import torch
@@ -78,20 +79,12 @@ class Perceptron(Approximator):
         return Solution(net.predict, net.converged, notes)
 
     def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> tuple[Recipe, dict[str, float]]:
-        inner = inner_rows(table, seed)
-        if inner is None:
-            return self.recipe, {}
-        fit, judge = inner
-        total = total_squares(vectors[judge], row_mean(vectors[fit]))
-        tries = []
-        for rate in RATES:
-            for decay in DECAYS:
-                recipe = replace(self.recipe, rate=rate * self.recipe.peak, decay=decay)
-                net = _trained(table.take(fit), vectors[fit], recipe, seed)
-                left = float(squared_errors(vectors[judge], net.predict(table.take(judge))).sum())
-                tries.append((left, recipe))
-        left, recipe = min(tries, key=lambda one: one[0])
-        return recipe, {"validation_r2": 1.0 - left / total if total > 0 else float("nan")}
+        tries = [replace(self.recipe, rate=rate * self.recipe.peak, decay=decay) for rate in RATES for decay in DECAYS]
+
+        def fitted(recipe: Recipe, table: SceneTable, vectors: Vectors) -> Predictor:
+            return _trained(table, vectors, recipe, seed).predict
+
+        return chosen(tries, table, vectors, seed, fitted) or (self.recipe, {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +115,7 @@ def _trained(table: SceneTable, vectors: Vectors, recipe: Recipe, seed: int) -> 
     torch = _torch()
     targets, axes, mean = _targets(vectors)
     inputs = torch.from_numpy(additive_features(table, "own").toarray().astype(np.float32))
-    generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, 61]).integers(2**62)))
+    generator = torch.Generator().manual_seed(int(stream(seed, "perceptron").integers(2**62)))
     widths = [inputs.shape[1], *([recipe.width] * recipe.depth), targets.shape[1]]
     model = _layers(torch, widths, table.n_slots * table.space.n_concepts, generator)
     losses = _descended(torch, model, inputs, torch.from_numpy(targets), recipe, generator)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.design import fit, object_design, row_mean, squared_errors
+from bindscope.design import fit, object_design, row_mean
 from bindscope.learners.additive import read
-from bindscope.learners.base import Approximator, Solution, Vectors, inner_rows
+from bindscope.learners.base import Approximator, Predictor, Solution, Vectors, chosen
 from bindscope.names import Option
 from bindscope.scenes import FloatArray, SceneTable
 
@@ -35,15 +35,14 @@ class Neighbours(Approximator):
         return Solution(lambda other: book.predict(other, count), True, {"k": count, **judged})
 
     def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> tuple[int, dict[str, float]]:
-        inner = inner_rows(table, seed)
-        if inner is None or len(self.neighbours) == 1:
+        if len(self.neighbours) == 1:
             return self.neighbours[0], {}
-        here, judge = inner
-        book, theirs = _Book(table.take(here), vectors[here]), vectors[judge]
-        left = [float(squared_errors(theirs, book.predict(table.take(judge), k)).sum()) for k in self.neighbours]
-        best = int(np.argmin(left))
-        total = float(squared_errors(theirs, np.broadcast_to(book.mean, theirs.shape)).sum())
-        return self.neighbours[best], {"validation_r2": 1.0 - left[best] / total if total > 0 else float("nan")}
+
+        def fitted(count: int, table: SceneTable, vectors: Vectors) -> Predictor:
+            book = _Book(table, vectors)
+            return lambda other: book.predict(other, count)
+
+        return chosen(self.neighbours, table, vectors, seed, fitted) or (self.neighbours[0], {})
 
 
 class _Book:

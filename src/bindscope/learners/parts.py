@@ -20,6 +20,7 @@ from bindscope.design import cross_products, gram, object_design, solve
 from bindscope.learners.additive import Slots
 from bindscope.learners.products import Cells, Effort, Product, fit_product, fit_shared_product
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 _ROUNDS, _SWEEPS, _TOLERANCE = 40, 5, 1e-4
 
@@ -118,7 +119,7 @@ class SceneParts:
         self.slots = slots
         rows = np.arange(len(table))
         if len(table) > most:
-            rows = np.sort(np.random.default_rng([seed, 59]).choice(len(table), most, replace=False))
+            rows = np.sort(stream(seed, "product scenes").choice(len(table), most, replace=False))
         sizes = table.space.sizes * table.n_slots
         self.cells = Cells(scene_codes(table)[rows], sizes, np.ones(len(rows)))
         self.target, self.n_concepts = vectors[rows], table.space.n_concepts

@@ -1,10 +1,12 @@
-"""Additive plus low-rank product on cells of a tensor of which some are missing, by alternating least squares.
+"""Additive plus low-rank product on cells of a tensor of which some are missing.
 
     t_s ~ sum_q u_{q, c_sq} + W prod_q v_{q, c_sq}        cells s, modes q, W [d, r], v_q [V_q, r]
 
-a CP decomposition (Hitchcock 1927; ALS of Carroll and Chang 1970) on top of the marginals. The additive part and W are
-profiled out exactly in each sweep, v_q solves one r x r system for each value, and all restarts run at once. A sweep
-costs O(S N (q r^2 + r d)) for S restarts and N cells, with d no more than the rank of what the marginals leave.
+a CP decomposition (Hitchcock 1927) on top of the marginals; the additive part and W are profiled out exactly. Where every
+mode has factors of its own, by alternating least squares (Carroll and Chang 1970): v_q solves one r x r system for each
+value, all restarts run at once, and a sweep costs O(S N (q r^2 + r d)) for S restarts and N cells, with d no more than the
+rank of what the marginals leave. Where the slots share their factors no mode is linear any more, and L-BFGS minimises the
+same objective from each start.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from scipy import linalg, optimize
 
 from bindscope.concepts import IntArray
 from bindscope.scenes import FloatArray
+from bindscope.streams import stream
 
 EXACT = 1e-11  # share of the targets' variance left: a fit without error
 _RANK_TOLERANCE = 1e-10
 _KEEP_EVERY = 50  # sweeps (or a sixth of all, if these are fewer) after which the worse half of the restarts is dropped
+_STEPS_PER_SWEEP = 3  # an L-BFGS step does less than an alternating sweep
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +133,35 @@ def fit_product(
     """
     problem = prepared(cells, target, effort)
     if not rank or problem is None:
-        ones = tuple(np.ones((size + 1, rank)) for size in cells.sizes)
-        return Product(ones, float(problem is not None), 0.0, 0, True)
+        return _nothing(cells.sizes, rank, problem is not None)
     drawn = random_factors(cells.sizes, rank, seed, effort.restarts, start)
-    return _Search(*problem, ridge, drawn).run(effort)
+    return _Alternating(*problem, ridge, drawn).run(effort)
+
+
+def fit_shared_product(
+    cells: Cells,
+    target: FloatArray,
+    n_concepts: int,
+    rank: int,
+    ridge: float,
+    seed: int,
+    effort: Effort,
+    start: Sequence[FloatArray] | None = None,
+) -> Product:
+    """The same with factors `[V_k + 1, r]` of each concept that all slots share; modes run slot by slot."""
+    sizes = cells.sizes[:n_concepts]
+    problem = prepared(cells, target, effort)
+    if not rank or problem is None:
+        return _nothing(sizes, rank, problem is not None)
+    drawn = random_factors(sizes, rank, seed, effort.restarts, start)
+    loss = _Gradient(*problem, n_concepts, ridge, rank)
+    tries = [loss.minimised([factor[i] for factor in drawn], effort) for i in range(len(drawn[0]))]
+    return min(tries, key=lambda found: found.left * loss.total + ridge * found.norm**2)
+
+
+def _nothing(sizes: Sequence[int], rank: int, varies: bool) -> Product:
+    """No product term: rank 0, or nothing that the marginals leave."""
+    return Product(tuple(np.ones((size + 1, rank)) for size in sizes), float(varies), 0.0, 0, True)
 
 
 def prepared(cells: Cells, target: FloatArray, effort: Effort) -> tuple[Cells, FloatArray] | None:
@@ -155,7 +184,7 @@ def random_factors(
     """Factors `[S, V_q + 1, r]`: normal, or the given ones; the last row is one."""
     if start is not None:
         return [factor[None].copy() for factor in start]
-    rng = np.random.default_rng([seed, 53])
+    rng = stream(seed, "product factors")
     drawn = [rng.normal(size=(restarts, size + 1, rank)) for size in sizes]
     for factor in drawn:
         factor[:, -1] = 1.0
@@ -173,7 +202,7 @@ def _principal(left: FloatArray, weights: FloatArray, variance: float) -> FloatA
     return np.asarray(left @ (scaled.T @ axes / np.sqrt(values[::-1][:count]) if wide else axes))
 
 
-class _Search:
+class _Alternating:
     """Alternating least squares of all restarts at once; factors `[S, V_q + 1, r]`, W `[S, r, d]`."""
 
     def __init__(self, cells: Cells, target: FloatArray, ridge: float, factors: list[FloatArray]) -> None:
@@ -262,31 +291,7 @@ class _Search:
         return Product(tuple(f[one] for f in self.factors), float(self.left[one]), norm, sweeps, converged)
 
 
-_STEPS_PER_SWEEP = 3  # an L-BFGS step does less than an alternating sweep
-
-
-def fit_shared_product(
-    cells: Cells,
-    target: FloatArray,
-    n_concepts: int,
-    rank: int,
-    ridge: float,
-    seed: int,
-    effort: Effort,
-    start: Sequence[FloatArray] | None = None,
-) -> Product:
-    """Fit factors `[V_k + 1, r]` of each concept to targets `[N, d]`; modes run slot by slot."""
-    sizes = cells.sizes[:n_concepts]
-    problem = prepared(cells, target, effort)
-    if not rank or problem is None:
-        return Product(tuple(np.ones((size + 1, rank)) for size in sizes), float(problem is not None), 0.0, 0, True)
-    drawn = random_factors(sizes, rank, seed, effort.restarts, start)
-    loss = _Profiled(*problem, n_concepts, ridge, rank)
-    tries = [loss.minimised([factor[i] for factor in drawn], effort) for i in range(len(drawn[0]))]
-    return min(tries, key=lambda found: found.left * loss.total + ridge * found.norm**2)
-
-
-class _Profiled:
+class _Gradient:
     """Loss over the factors, with the additive part and W at their optimum."""
 
     def __init__(self, cells: Cells, target: FloatArray, n_concepts: int, ridge: float, rank: int) -> None:

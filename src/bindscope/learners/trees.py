@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindscope.design import row_mean, squared_errors
+from bindscope.design import row_mean
 from bindscope.errors import MissingExtraError
 from bindscope.learners.additive import additive_features, read
-from bindscope.learners.base import Approximator, Solution, Vectors, inner_rows, principal_axes, total_squares
+from bindscope.learners.base import Approximator, Predictor, Solution, Vectors, chosen, principal_axes
 from bindscope.names import Option
 from bindscope.parallel import usable_threads
 from bindscope.scenes import SceneTable
@@ -82,13 +82,13 @@ class Bagging:
         return model.fit(inputs, targets)
 
 
-Settings = Boosting | Bagging
+Ensemble = Boosting | Bagging
 
 
 class Trees(Approximator):
     """Boosted trees or a forest. `tune` chooses among `settings.tries()` on validation objects."""
 
-    def __init__(self, settings: Settings, tune: bool = False) -> None:
+    def __init__(self, settings: Ensemble, tune: bool = False) -> None:
         self.settings, self.tune, self.name = settings, tune, settings.name
 
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
@@ -98,24 +98,17 @@ class Trees(Approximator):
         notes = {name: value for name, value in vars(settings).items() if name != "name"}
         return Solution(model.predict, True, {**notes, "components": model.axes.shape[1], **judged})
 
-    def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> tuple[Settings, dict[str, float]]:
-        inner = inner_rows(table, seed)
-        if inner is None:
-            return self.settings, {}
-        fit, judge = inner
-        theirs, asked = vectors[judge], table.take(judge)
-        tries: list[Settings] = [*self.settings.tries()]
-        models = (_Model(one, table.take(fit), vectors[fit], seed) for one in tries)
-        left = [float(squared_errors(theirs, model.predict(asked)).sum()) for model in models]
-        total = total_squares(theirs, row_mean(vectors[fit]))
-        best = int(np.argmin(left))
-        return tries[best], {"validation_r2": 1.0 - left[best] / total if total > 0 else float("nan")}
+    def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> tuple[Ensemble, dict[str, float]]:
+        def fitted(one: Ensemble, table: SceneTable, vectors: Vectors) -> Predictor:
+            return _Model(one, table, vectors, seed).predict
+
+        return chosen(list(self.settings.tries()), table, vectors, seed, fitted) or (self.settings, {})
 
 
 class _Model:
     """A fitted ensemble on principal components."""
 
-    def __init__(self, settings: Settings, table: SceneTable, vectors: Vectors, seed: int) -> None:
+    def __init__(self, settings: Ensemble, table: SceneTable, vectors: Vectors, seed: int) -> None:
         self.mean = row_mean(vectors)
         centred = np.asarray(vectors, dtype=np.float64) - self.mean
         self.axes = principal_axes(centred, VARIANCE)[0]

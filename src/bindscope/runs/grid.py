@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,41 +19,32 @@ from typing import Any
 import numpy as np
 
 import bindscope
+from bindscope.analyses.codelength.measure import available_families
+from bindscope.analyses.codelength.measure import measure as code_lengths
+from bindscope.analyses.complexity.judging import CrossProbes, Judged, cross_probes, judge
+from bindscope.analyses.complexity.measure import curves
+from bindscope.analyses.context import Context, Say
+from bindscope.concepts import IntArray
+from bindscope.embeddings import load_embeddings
+from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
 from bindscope.learners.base import Fitted
 from bindscope.learners.registry import load_approximator
-from bindscope.analyses.complexity.judging import CrossProbes, Judged, cross_probes, judge
-from bindscope.embeddings import Embeddings, load_embeddings
-from bindscope.files import read_tensors, write_tensors
-from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
-from bindscope.analyses.codelength.measure import available_families, codelength_records
-from bindscope.analyses.complexity.measure import CellOutcome, complexity_records
-from bindscope.analyses.context import of_count
 from bindscope.parallel import cores, run_jobs
-from bindscope.run_directory import amend_config, config_hash, read_config, replace_records, write_text
-from bindscope.probes import Probe, ProbeSet
 from bindscope.results import Record, Results
+from bindscope.run_directory import amend_config, read_config, replace_records
+from bindscope.runs.cells import Cell, Store
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.splits import MIXED, TEST, TRAIN, split_objects
+from bindscope.streams import stream
 
 COVERAGES = tuple(step / 10 for step in range(1, 10))
-LEARNERS = (
-    "additive",
-    "per-object",
-    "global",
-    "mlp:64",
-    "mlp:256",
-    "mlp:1024",
-    "mlp:4096",
-    "xgboost",
-    "forest",
-)
+LEARNERS = ("additive", "per-object", "global", "mlp:64", "mlp:256", "mlp:1024", "mlp:4096", "xgboost", "forest")
 NEEDS = {"mlp": "torch", "xgboost": "xgboost"}
 RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.7
 TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
-SIDES = {"train": TRAIN, "test": TEST, "mixed": MIXED}
 WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
 CODING, SCENE_CODING = 40.0, 0.007  # seconds of the code lengths, and those of each scene
-Progress = Callable[[str], None]
+SECONDS = {"additive": 0.1, "ridge": 0.1, "neighbours": 0.2, "per-object": 1.0, "global": 4.0, "forest": 2.0}  # of a cell
 
 
 def default_learners() -> tuple[str, ...]:
@@ -93,24 +83,14 @@ class Settings:
         for name in self.learners:
             load_approximator(name, self.tune)  # a wrong name is refused before any work
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One fit. rank: for the curve over ranks of a form, else None."""
-
-    learner: str
-    coverage: float
-    split: int
-    rank: int | None = None
-
     @property
-    def asked(self) -> str:
-        """The name of the approximator that is fitted."""
-        return self.learner if self.rank is None else f"{self.learner}?rank={self.rank}"
+    def record(self) -> dict[str, Any]:
+        """As config.json keeps it."""
+        return {name: list(one) if isinstance(one, tuple) else one for name, one in vars(self).items() if name != "codelength"}
 
 
 def run_complexity(
-    run: str | Path, settings: Settings, progress: Progress | None = None, workers: int | None = 1
+    run: str | Path, settings: Settings, progress: Say | None = None, workers: int | None = 1
 ) -> Results:
     """Run the grid on a run directory, put its records among the run's results and give them back.
 
@@ -120,33 +100,36 @@ def run_complexity(
     """
     directory, say = Path(run), progress or (lambda text: None)
     config = read_config(directory)
-    main = _main(load_embeddings(directory))
-    cells = grid(settings, main.table)
-    store = _Store.open(directory, {"run": config["hash"], "seed": settings.seed, "tune": settings.tune})
+    context = Context(load_embeddings(directory), settings.seed, say)
+    cells = grid(settings, context.table)
+    store = _store(directory, config, settings)
     todo = [cell for cell in cells if not store.has(cell)]
-    say(_announcement(settings, cells, todo, main.table, main.vectors.shape[1]))
+    say(_announcement(settings, cells, todo, context))
     probes = store.probes()
     if probes is None:
         say("probes on real embeddings, in two halves of the bags")
-        probes = cross_probes(main.vectors, main.table, settings.seed)
+        probes = cross_probes(context.vectors, context.table, settings.seed)
         store.keep_probes(probes)
-    _fill(store, todo, main, settings, say, _finishes(directory, store, todo, main, probes, settings, workers))
+    _fill(_Work(directory, settings, context, store, probes), todo, workers)
     say("intervals")
-    outcomes = [store.outcome(cell) for cell in cells]
-    records = complexity_records(outcomes, main.vectors, main.table, probes, settings.seed)
+    records = context.records("complexity", curves([store.judged(cell) for cell in cells], context, probes))
     if settings.codelength:
-        records = [*records, *_code_lengths(store, main, settings, say)]
+        records += _code_lengths(store, context, settings)
     results = Results(records).stamped(
         model=config["model"],
-        modality=main.modality,
+        modality=context.main.modality,
         dataset=config["data"],
         config_hash=config["hash"],
         version=bindscope.__version__,
     )
     replace_records(directory, ("complexity", "codelength") if settings.codelength else ("complexity",), results)
-    amend_config(directory, "complexity", _settings_record(settings))
+    amend_config(directory, "complexity", settings.record)
     store.remove()
     return results
+
+
+def _store(directory: Path, config: Mapping[str, Any], settings: Settings) -> Store:
+    return Store.open(directory, {"run": config["hash"], "seed": settings.seed, "tune": settings.tune})
 
 
 def code_families(settings: Settings) -> tuple[str, ...]:
@@ -155,11 +138,11 @@ def code_families(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("lookup", "additive", *named, "switch"))) if named else available_families()
 
 
-def _code_lengths(store: _Store, main: Embeddings, settings: Settings, say: Progress) -> list[Record]:
+def _code_lengths(store: Store, context: Context, settings: Settings) -> list[Record]:
     families = code_families(settings)
     done = store.finished(families)
     if done is None:
-        done = codelength_records(main, settings.seed, families, say)
+        done = context.records("codelength", code_lengths(context, families))
         store.finish(families, done)
     return done
 
@@ -193,90 +176,87 @@ def _testable(table: SceneTable, coverage: float, seed: int) -> bool:
     return bool((sides == TRAIN).any() and (sides == TEST).any())
 
 
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What all cells of a grid share."""
+
+    directory: Path
+    settings: Settings
+    context: Context
+    store: Store
+    probes: CrossProbes
+
+    def keep(self, cell: Cell) -> None:
+        """Fit a cell and keep it."""
+        self.store.keep(cell, *fit_cell(cell, self.context, self.probes, self.settings))
+
+    def guess(self, cell: Cell) -> float:
+        """Seconds that it may take."""
+        return cost(cell, self.context.table, self.context.vectors.shape[1])
+
+
 def fit_cell(
-    cell: Cell, vectors: Any, table: SceneTable, probes: CrossProbes, settings: Settings
+    cell: Cell, context: Context, probes: CrossProbes, settings: Settings
 ) -> tuple[Fitted, dict[str, Judged]]:
     """Fit one cell and judge its predictions on training, held-out and mixed scenes."""
-    split = split_objects(table, cell.coverage, settings.seed + cell.split)
-    sides = split.sides(table)
-    rng = np.random.default_rng([settings.seed, 73, cell.split])
+    vectors, table = context.vectors, context.table
+    sides = split_objects(table, cell.coverage, settings.seed + cell.split).sides(table)
+    rng = stream(settings.seed, "grid scenes", cell.split)
     train = _some(sides == TRAIN, TRAIN_ROWS, rng)
-    seed = settings.seed + 1000 * cell.split
-    fitted = load_approximator(cell.asked, settings.tune).fit(table.take(train), vectors[train], seed)
-    rows = {
-        name: _some(sides == side, TEST_ROWS if name == "test" else OTHER_ROWS, rng) for name, side in SIDES.items()
-    }
-    judged = {
-        name: judge(fitted.predict(table.take(some)), vectors, table, some, probes) for name, some in rows.items()
-    }
+    learner = load_approximator(cell.asked, settings.tune)
+    fitted = learner.fit(table.take(train), vectors[train], settings.seed + 1000 * cell.split)
+    limits = {"train": (TRAIN, OTHER_ROWS), "test": (TEST, TEST_ROWS), "mixed": (MIXED, OTHER_ROWS)}
+    rows = {name: _some(sides == side, most, rng) for name, (side, most) in limits.items()}
+    judged = {name: judge(fitted.predict(table.take(one)), vectors, table, one, probes) for name, one in rows.items()}
     return fitted, judged
 
 
-def _some(mask: BoolArray, most: int, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _some(mask: BoolArray, most: int, rng: np.random.Generator) -> IntArray:
     rows = np.flatnonzero(mask)
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
-def _main(embeddings: Embeddings) -> Embeddings:
-    """The scenes of the most frequent number of objects."""
-    return of_count(embeddings, embeddings.table.headline_count)
-
-
-def _fill(
-    store: _Store, todo: Sequence[Cell], main: Embeddings, settings: Settings, say: Progress, finishes: Iterator[int]
-) -> None:
+def _fill(work: _Work, todo: Sequence[Cell], workers: int | None) -> None:
     """Let all cells be fitted, telling which one is finished and what is left."""
-    guess = [cost(cell, main.table, main.vectors.shape[1]) for cell in todo]
+    guess = [work.guess(cell) for cell in todo]
     begin, spent = time.perf_counter(), 0.0
-    for count, number in enumerate(finishes, 1):
+    for count, number in enumerate(_finishes(work, todo, guess, workers), 1):
         spent += guess[number]
         left = (time.perf_counter() - begin) / spent * (sum(guess) - spent)
         cell = todo[number]
-        words = f"{cell.asked} at coverage {cell.coverage:g}, split {cell.split + 1} of {settings.splits}"
-        say(f"cell {count} of {len(todo)}: {words}; about {_duration(max(left, 0.0))} left")
+        words = f"{cell.asked} at coverage {cell.coverage:g}, split {cell.split + 1} of {work.settings.splits}"
+        work.context.say(f"cell {count} of {len(todo)}: {words}; about {_duration(max(left, 0.0))} left")
 
 
-def _finishes(
-    directory: Path,
-    store: _Store,
-    todo: Sequence[Cell],
-    main: Embeddings,
-    probes: CrossProbes,
-    settings: Settings,
-    workers: int | None,
-) -> Iterator[int]:
+def _finishes(work: _Work, todo: Sequence[Cell], guess: Sequence[float], workers: int | None) -> Iterator[int]:
     """Fit and keep the cells, and give the number of each when it is finished; here, or in processes of one thread."""
-    guess = [cost(cell, main.table, main.vectors.shape[1]) for cell in todo]
     width = min(workers or (cores() if sum(guess) > WORTH_PROCESSES else 1), max(len(todo), 1))
     if width == 1:
         for number, cell in enumerate(todo):
-            store.keep(cell, *fit_cell(cell, main.vectors, main.table, probes, settings))
+            work.keep(cell)
             yield number
         return
-    shared = json.dumps(vars(settings), sort_keys=True)
+    shared = json.dumps(vars(work.settings), sort_keys=True)
     order = sorted(range(len(todo)), key=lambda i: (todo[i].split, -guess[i]))
-    jobs = [(str(directory), shared, json.dumps(vars(todo[i]))) for i in order]
+    jobs = [(str(work.directory), shared, json.dumps(vars(todo[i]))) for i in order]
     for number, _ in run_jobs(cell_job, jobs, workers=width):
         yield order[number]
 
 
 def cell_job(directory: str, settings: str, cell: str) -> None:
     """Fit one cell in a worker and keep it in the run directory."""
-    asked, main, store, probes = _shared(directory, settings)
-    one = Cell(**json.loads(cell))
-    store.keep(one, *fit_cell(one, main.vectors, main.table, probes, asked))
+    _shared(directory, settings).keep(Cell(**json.loads(cell)))
 
 
 @lru_cache(1)
-def _shared(directory: str, settings: str) -> tuple[Settings, Embeddings, _Store, CrossProbes]:
+def _shared(directory: str, settings: str) -> _Work:
     """What all cells of a grid share, read once in each worker."""
-    asked = Settings(**json.loads(settings))
-    config = read_config(Path(directory))
-    store = _Store.open(Path(directory), {"run": config["hash"], "seed": asked.seed, "tune": asked.tune})
+    run, asked = Path(directory), Settings(**json.loads(settings))
+    store = _store(run, read_config(run), asked)
     probes = store.probes()
     if probes is None:
         raise StoreError(f"{directory}: the probes of the grid are gone; run `bindscope complexity {directory}` again")
-    return asked, _main(load_embeddings(Path(directory))), store, probes
+    return _Work(run, asked, Context(load_embeddings(run), asked.seed), store, probes)
 
 
 def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:
@@ -288,19 +268,12 @@ def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:
     if word == "mlp" and width.isdecimal():
         work = int(width) * (dimensions + 50 + int(width) * (int(depth or 1) - 1))
         return 0.3 + max(40 * rows, 400 * min(rows, 256)) * work * 6 / 1e11
-    return {"additive": 0.1, "ridge": 0.1, "neighbours": 0.2, "per-object": 1.0, "global": 4.0, "forest": 2.0}.get(
-        word, 4.0
-    )
+    return SECONDS.get(word, 4.0)
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-
-
-def _announcement(
-    settings: Settings, cells: Sequence[Cell], todo: Sequence[Cell], table: SceneTable, dimensions: int
-) -> str:
-    seconds = sum(cost(cell, table, dimensions) for cell in todo)
+def _announcement(settings: Settings, cells: Sequence[Cell], todo: Sequence[Cell], context: Context) -> str:
+    table = context.table
+    seconds = sum(cost(cell, table, context.vectors.shape[1]) for cell in todo)
     done = f", {len(cells) - len(todo)} of them done before" if len(todo) < len(cells) else ""
     return (
         f"{len(cells)} cells{done} ({len(settings.learners)} learners, {len(settings.coverages)} coverages, "
@@ -310,130 +283,5 @@ def _announcement(
     )
 
 
-def _settings_record(settings: Settings) -> dict[str, Any]:
-    return {
-        "coverages": list(settings.coverages),
-        "learners": list(settings.learners),
-        "splits": settings.splits,
-        "tune": settings.tune,
-        "seed": settings.seed,
-    }
-
-
-@dataclass(frozen=True)
-class _Store:
-    """Finished cells, one file each, in `complexity.partial` of the run directory."""
-
-    directory: Path
-    inputs: dict[str, Any]
-
-    @classmethod
-    def open(cls, run: Path, inputs: dict[str, Any]) -> _Store:
-        folder = run / "complexity.partial"
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot write to {folder}: {error.strerror or error}") from error
-        return cls(folder, {**inputs, "version": bindscope.__version__})
-
-    def path(self, cell: Cell) -> Path:
-        """The file of a cell; its name pins learner, coverage, split, run, seed and version."""
-        return self.directory / f"{config_hash({**self.inputs, **vars(cell)})}.safetensors"
-
-    def has(self, cell: Cell) -> bool:
-        """Whether the cell is finished; a file that cannot be read is not."""
-        try:
-            read_tensors(self.path(cell))
-        except StoreError:
-            return False
-        return True
-
-    def keep(self, cell: Cell, fitted: Fitted, judged: dict[str, Judged]) -> None:
-        """Write a finished cell."""
-        arrays = {
-            f"{side}.{name}": _storable(value) for side, one in judged.items() for name, value in vars(one).items()
-        }
-        meta = {"train_r2": fitted.train_r2, "converged": fitted.converged, "notes": _plain(fitted.notes)}
-        write_tensors(self.path(cell), arrays, meta)
-
-    def outcome(self, cell: Cell) -> CellOutcome:
-        """Read a finished cell."""
-        arrays, meta = read_tensors(self.path(cell))
-        judged = {side: Judged(**dict(_fields(arrays, side))) for side in SIDES}
-        return CellOutcome(
-            cell.learner,
-            cell.coverage,
-            cell.split,
-            cell.rank,
-            judged,
-            meta["train_r2"],
-            meta["converged"],
-            meta["notes"],
-        )
-
-    def finished(self, families: Sequence[str]) -> list[Record] | None:
-        """Code lengths of an earlier call that was killed after them, else None."""
-        try:
-            rows = json.loads(self._lengths(families).read_text(encoding="utf-8"))
-            return [Record(**row) for row in rows]
-        except (OSError, ValueError, TypeError):
-            return None  # not there, or cut short: they are made again
-
-    def finish(self, families: Sequence[str], records: Sequence[Record]) -> None:
-        """Keep finished code lengths."""
-        write_text(self._lengths(families), Results(records).to_json())
-
-    def _lengths(self, families: Sequence[str]) -> Path:
-        return self.directory / f"{config_hash({**self.inputs, 'codelength': list(families)})}.json"
-
-    @property
-    def probes_path(self) -> Path:
-        """The file of the probes."""
-        return self.directory / f"probes-{config_hash(self.inputs)}.safetensors"
-
-    def keep_probes(self, probes: CrossProbes) -> None:
-        """Write the probes that all cells share."""
-        arrays: dict[str, Any] = {"fold": probes.fold}
-        penalties: dict[str, list[Any]] = {}
-        for half, one in enumerate(probes.sets):
-            arrays[f"{half}.train"] = _storable(one.train)
-            for number, probe in enumerate((*one.concepts, one.objects)):
-                arrays |= {f"{half}.{number}.weights": probe.weights, f"{half}.{number}.bias": probe.bias}
-                penalties[f"{half}.{number}"] = [probe.penalty, probe.converged]
-        write_tensors(self.probes_path, arrays, {"penalties": penalties, "halves": len(probes.sets)})
-
-    def probes(self) -> CrossProbes | None:
-        """The probes that an earlier, killed grid made, or None."""
-        try:
-            arrays, meta = read_tensors(self.probes_path)
-        except StoreError:
-            return None
-        sets = []
-        for half in range(meta["halves"]):
-            names = sorted(
-                (n for n in meta["penalties"] if n.startswith(f"{half}.")), key=lambda n: int(n.split(".")[1])
-            )
-            fits = [Probe(arrays[f"{n}.weights"], arrays[f"{n}.bias"], *meta["penalties"][n]) for n in names]
-            sets.append(ProbeSet(tuple(fits[:-1]), fits[-1], arrays[f"{half}.train"].astype(bool)))
-        return CrossProbes(tuple(sets), arrays["fold"])
-
-    def remove(self) -> None:
-        """Take the files away once their figures are among the results."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _storable(value: Any) -> Any:
-    array = np.ascontiguousarray(value)
-    return array.astype(np.uint8) if array.dtype == np.bool_ else array
-
-
-def _fields(arrays: Any, side: str) -> Iterator[tuple[str, Any]]:
-    for name in ("rows", "error", "total", "concepts", "objects"):
-        value = arrays[f"{side}.{name}"]
-        yield name, value.astype(bool) if value.dtype == np.uint8 else value
-
-
-def _plain(notes: Any) -> dict[str, Any]:
-    """Notes as JSON knows them."""
-    plain = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in notes.items()}
-    return {name: value for name, value in plain.items() if value is None or isinstance(value, (str, int, float, dict))}
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bindscope.streams import stream
 from bindscope.learners.registry import load_approximator
 from bindscope.concepts import IntArray
 from bindscope.controlled.config import TrainConfig
@@ -67,7 +68,7 @@ def _read(directory: Path, forms: Sequence[str], seed: int) -> dict[str, float |
 def _fits(
     model: Any, config: TrainConfig, objects: Objects, forms: Sequence[str], seed: int
 ) -> dict[str, float | None]:
-    rng = np.random.default_rng([seed, 71])
+    rng = stream(seed, "form scenes")
     train = _scenes(objects, draw_scenes(objects.train, SCENES, config.objects, None, rng))
     test = _shuffled(scenes_of_pool(objects, objects.test, config.objects, config.test_scenes, config.seed), rng)
     seen, real = encode_values(model.scene, train.values), encode_values(model.scene, test.values)
@@ -95,7 +96,7 @@ def _shuffled(table: SceneTable, rng: np.random.Generator) -> SceneTable:
 
 def _alignment(model: Any, config: TrainConfig, objects: Objects, seed: int) -> dict[str, float | None]:
     """Cosines over test objects of f's object vectors and q(o); see `form_figures`."""
-    rng = np.random.default_rng([seed, 73])
+    rng = stream(seed, "form vectors")
     every = np.arange(config.n_objects)
     pool = draw_scenes(every, PARTNERS * config.n_objects // config.objects, config.objects, None, rng)
     table = _scenes(objects, pool)

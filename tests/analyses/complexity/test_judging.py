@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bindscope.analyses.complexity.judging import cross_probes, judge, noise_floor
+from bindscope.analyses.complexity.judging import cross_probes, judge
+from bindscope.analyses.replicates import noise_floor
 from planted import plant, scenes
 
 
@@ -48,8 +49,8 @@ def test_a_row_is_read_as_by_its_own_half() -> None:
 def test_noise_floor_is_the_planted_noise() -> None:
     table = scenes(4, 3, replicates=4)
     world = plant("object", table, dim=64, noise=0.5)
-    floor = noise_floor(world.vectors, table, np.arange(len(table)))
+    floor = noise_floor(world.vectors, table)
     planted = ((world.vectors - world.clean) ** 2).sum(axis=1)
     assert floor.mean() == pytest.approx(planted.mean(), rel=0.03)
-    alone = noise_floor(world.vectors, table, np.flatnonzero(table.replicate == 0))
-    assert np.isnan(alone).all()
+    first = np.flatnonzero(table.replicate == 0)
+    assert np.isnan(noise_floor(world.vectors[first], table.take(first))).all()

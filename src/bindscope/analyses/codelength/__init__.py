@@ -20,5 +20,6 @@ ANALYSIS = Analysis(
         "orders": Metric("Orders", "count"),
     },
     section="bindscope.analyses.codelength.section:build",
-    table="bindscope.show.tables:no_table",
+    table="bindscope.analyses.codelength.section:terminal_table",
+    findings="bindscope.analyses.codelength.section:sentences",
 )

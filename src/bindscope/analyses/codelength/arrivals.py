@@ -13,6 +13,7 @@ import numpy as np
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.errors import InputError, TableError
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 FIRST_BLOCK = 0.2  # share of the objects whose scenes are seen before coding starts
 FEWEST_ROWS = 16  # ... and at least so many scenes, or a quarter of all where these are few
@@ -68,7 +69,7 @@ def arrivals(
         raise InputError(f"the first block must be a share of the objects between 0 and 1, got {first_block}")
     codes = table.object_codes
     occurring = np.unique(codes[codes != ABSENT])
-    objects = occurring[np.random.default_rng([seed, 41, order]).permutation(len(occurring))]
+    objects = occurring[stream(seed, "code orders", order).permutation(len(occurring))]
     place = np.full(table.n_objects, -1, dtype=np.int64)
     place[objects] = np.arange(len(objects))
     arrival = np.where(table.present, place[codes], -1).max(axis=1)

@@ -38,6 +38,7 @@ from bindscope.errors import InputError, TableError
 from bindscope.learners.registry import load_approximator
 from bindscope.parallel import one_thread
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 FAMILIES = (LOOKUP, ADDITIVE, "per-object", "global", "mlp:256", SWITCH)
 ORDERS = 20
@@ -136,7 +137,7 @@ def small_enough(
 
     Both are given back as they are where they are small enough.
     """
-    rng = np.random.default_rng([seed, 43])
+    rng = stream(seed, "code sample")
     occurring = np.unique(table.object_codes[table.present])
     rows = np.arange(len(table))
     if len(occurring) * table.n_slots > most_columns:

@@ -16,6 +16,7 @@ from bindscope.analyses.codelength.codelength import CodeLengths
 from bindscope.analyses.codelength.coding import LOOKUP
 from bindscope.concepts import IntArray
 from bindscope.scenes import FloatArray
+from bindscope.streams import stream
 from bindscope.uncertainty import DRAWS, UNKNOWN, Interval, percentile
 
 Resampled = Literal["both", "objects", "orders"]
@@ -32,7 +33,7 @@ class ArrivalBootstrap:
     @cached_property
     def _weights(self) -> tuple[FloatArray, FloatArray]:
         """Weights of objects `[draws, codes]` and of orders `[draws, R]`."""
-        rng = np.random.default_rng([self.seed, 47])
+        rng = stream(self.seed, "code bootstrap")
         objects = rng.poisson(1.0, size=(self.draws, int(self.found.objects.max()) + 1)).astype(np.float64)
         return objects, rng.poisson(1.0, size=(self.draws, len(self.found.objects))).astype(np.float64)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Gallery, Note, Section, every_row, record_table
@@ -10,7 +11,11 @@ from bindscope.show.curves import Along, curves
 from bindscope.show.figures import BLUE, GREY, ORANGE, Figure, Series, series_of
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import figures_table
 from bindscope.show.words import interval_text, plain, value_text, variant
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LEAD = (
     "How many bits the vectors cost when the concepts are known, coded object by object as they arrive. A table of objects "
@@ -31,6 +36,12 @@ WHOLE = Series("with exceptions", BLUE, "circle")
 ALONE = Series("without exceptions", ORANGE, "diamond", hollow=True)
 ARRIVED = Along("Objects that have arrived", lambda record: record.extra.get("objects_seen"))
 TABLE = tuple(c for c in COLUMNS if c[0] not in ("coverage", "split", "chance", "ceiling", "ties", "seed", "details"))
+
+
+def terminal_table(results: Results) -> Table | None:
+    """Bits by family, and what they save."""
+    found = results.headline(analysis="codelength", metric=("bits_per_scene", "bits_saved", "objects_to_pay"))
+    return figures_table("Code length", found) if len(found) else None
 
 
 def build(run: Run) -> Section:

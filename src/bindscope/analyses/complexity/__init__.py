@@ -19,4 +19,6 @@ ANALYSIS = Analysis(
         "product_left": Metric("Share that the product term leaves"),
     },
     section="bindscope.analyses.complexity.section:build",
+    table="bindscope.analyses.complexity.section:terminal_table",
+    findings="bindscope.analyses.complexity.findings:complexity_sentences",
 )

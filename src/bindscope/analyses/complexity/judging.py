@@ -78,16 +78,3 @@ def judge(predicted: Vectors, vectors: Vectors, table: SceneTable, rows: IntArra
     total = squared_errors(real, np.broadcast_to(mean, real.shape))
     concepts, objects = probes.read(predicted, table, rows)
     return Judged(rows, squared_errors(real, predicted), total, concepts, objects)
-
-
-def noise_floor(vectors: Vectors, table: SceneTable, rows: IntArray) -> FloatArray:
-    """Squared error `[q]` that even the true function of the scene leaves: replicates about their mean, unbiased.
-
-    NaN for scenes without a replicate among `rows`.
-    """
-    _, ids, counts = np.unique(table.scene_ids[rows], return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), vectors.shape[1]))
-    np.add.at(sums, ids, np.asarray(vectors[rows], dtype=np.float64))
-    away = squared_errors(vectors[rows], (sums / counts[:, None])[ids])
-    several = counts[ids] > 1
-    return np.where(several, away * counts[ids] / np.maximum(counts[ids] - 1, 1), np.nan)

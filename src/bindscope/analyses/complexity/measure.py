@@ -1,4 +1,4 @@
-"""Coverage curves as records.
+"""Coverage curves: how well each learner predicts the scenes of unseen objects.
 
 A figure pools the scenes of all repeated splits: value = sum of contributions / sum of scored scenes, with an interval
 from resampled objects; the spread over splits stands beside it. Headline recognition of objects is read on closed
@@ -7,7 +7,7 @@ scenes of held-out objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -15,21 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.analyses.complexity.judging import CrossProbes, Judged, noise_floor
-from bindscope.analyses.complexity.threshold import RECOGNITION, Threshold, coverage_threshold
+from bindscope.analyses.complexity.judging import CrossProbes, Judged
+from bindscope.analyses.complexity.threshold import RECOGNITION, coverage_threshold
+from bindscope.analyses.context import Context
+from bindscope.analyses.replicates import noise_floor
 from bindscope.learners.base import FITTED
 from bindscope.recognition import ceiling, concept_chance, object_chance
-from bindscope.results import Record
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import ObjectSplit, split_objects
-from bindscope.uncertainty import UNKNOWN, ObjectBootstrap
+from bindscope.uncertainty import Outcome
 
 REAL = "real"  # the yardstick: the real held-out embeddings, read by the same probes
 NUMBERS = ("rank", "ridge", "factor_norm", "validation_r2", "product_left")  # notes of learners that become records
+Pooled = Sequence[tuple[int, Judged]]  # split, and how its scenes were judged
 
 
 @dataclass(frozen=True, eq=False)
-class CellOutcome:
+class JudgedCell:
     """A finished cell: how its predictions were judged on each side, and what the learner says of its fit."""
 
     learner: str
@@ -47,44 +49,39 @@ class CellOutcome:
         return self.converged and self.train_r2 >= FITTED
 
 
-def complexity_records(
-    outcomes: Sequence[CellOutcome], vectors: Any, table: SceneTable, probes: CrossProbes, seed: int
-) -> list[Record]:
-    """All records of a grid: curves, yardsticks, fits, thresholds, and the curves over ranks."""
-    frame = _Frame(vectors, table, probes, seed)
-    curves = [one for one in outcomes if one.rank is None]
-    records: list[Record] = []
-    for coverage, cells in _grouped(curves, lambda one: one.coverage):
-        records += frame.design_records(coverage, sorted({one.split for one in cells}))
-        by_split = list({one.split: one for one in cells}.values())
-        records += frame.yardsticks(coverage, by_split)
-    for learner, own in _grouped(curves, lambda one: one.learner):
-        for coverage, cells in _grouped(own, lambda one: one.coverage):
-            records += frame.cell_records(learner, coverage, cells)
-        records += frame.threshold_records(learner, own)
-    for (learner, rank), cells in _grouped([o for o in outcomes if o.rank is not None], lambda o: (o.learner, o.rank)):
-        records += frame.rank_records(learner, int(rank or 0), cells)
-    return records
+def curves(cells: Sequence[JudgedCell], context: Context, probes: CrossProbes) -> list[Outcome]:
+    """All figures of a grid: curves, yardsticks, fits, thresholds, and the curves over ranks."""
+    made = _Curves(context, probes)
+    along = [one for one in cells if one.rank is None]
+    out: list[Outcome] = []
+    for coverage, own in _grouped(along, lambda one: one.coverage):
+        out += made.design(coverage, sorted({one.split for one in own}))
+        out += made.yardsticks(coverage, list({one.split: one for one in own}.values()))
+    for learner, own in _grouped(along, lambda one: one.learner):
+        for coverage, some in _grouped(own, lambda one: one.coverage):
+            out += made.learner(learner, coverage, some)
+        out += made.threshold(learner, own)
+    for (learner, rank), own in _grouped([o for o in cells if o.rank is not None], lambda o: (o.learner, o.rank)):
+        out += made.rank(learner, int(rank or 0), own)
+    return out
 
 
-def _grouped(outcomes: Sequence[CellOutcome], key: Any) -> Iterator[tuple[Any, list[CellOutcome]]]:
+def _grouped(cells: Sequence[JudgedCell], key: Callable[[JudgedCell], Any]) -> Iterator[tuple[Any, list[JudgedCell]]]:
     """Groups in the order in which they first occur for learners, and in increasing coverage."""
-    first = {k: i for i, k in reversed(list(enumerate(dict.fromkeys(map(key, outcomes)))))}
-    ordered = sorted(outcomes, key=lambda one: (first[key(one)], one.coverage, one.split))
+    first = {k: i for i, k in reversed(list(enumerate(dict.fromkeys(map(key, cells)))))}
+    ordered = sorted(cells, key=lambda one: (first[key(one)], one.coverage, one.split))
     for value, group in groupby(ordered, key=key):
         yield value, list(group)
 
 
 @dataclass(frozen=True, eq=False)
-class _Frame:
-    vectors: Any
-    table: SceneTable
+class _Curves:
+    context: Context
     probes: CrossProbes
-    seed: int
 
-    @cached_property
-    def bootstrap(self) -> ObjectBootstrap:
-        return ObjectBootstrap.of(self.table, self.seed)
+    @property
+    def table(self) -> SceneTable:
+        return self.context.table
 
     @cached_property
     def chances(self) -> tuple[FloatArray, FloatArray]:
@@ -92,9 +89,9 @@ class _Frame:
         return concept_chance(self.table), object_chance(self.table)
 
     def split(self, coverage: float, split: int) -> ObjectSplit:
-        return split_objects(self.table, coverage, self.seed + split)
+        return split_objects(self.table, coverage, self.context.seed + split)
 
-    def design_records(self, coverage: float, splits: Sequence[int]) -> list[Record]:
+    def design(self, coverage: float, splits: Sequence[int]) -> list[Outcome]:
         """What the splits leave to test on, averaged over splits."""
         made = [self.split(coverage, split) for split in splits]
         figures = {
@@ -104,57 +101,57 @@ class _Frame:
             "unseen_share": [one.unseen_share for one in made],
             "identified": [float(one.identified) for one in made],
         }
-        words: dict[str, Any] = {"coverage": coverage, "split": "test", "n_objects": self.table.n_objects}
         return [
-            Record("complexity", metric, float(np.mean(values)), seed=self.seed, **words)
+            Outcome.number(metric, float(np.mean(values)), coverage=coverage, split="test")
             for metric, values in figures.items()
         ]
 
-    def yardsticks(self, coverage: float, cells: Sequence[CellOutcome]) -> list[Record]:
+    def yardsticks(self, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """The real held-out embeddings read by the same probes, and the noise ceiling where there are replicates."""
-        rows = [(cell.split, cell.judged["test"].rows) for cell in cells]
-        real = [(split, _real(self, some)) for split, some in rows]
-        records = self.recognition(REAL, coverage, "test", real, {})
-        floors = [noise_floor(self.vectors, self.table, some) for _, some in rows]
+        vectors, table = self.context.vectors, self.table
+        every = [(cell.split, cell.judged["test"]) for cell in cells]
+        real = [(split, self.real(one.rows)) for split, one in every]
+        floors = [noise_floor(vectors[one.rows], table.take(one.rows)) for _, one in every]
+        words = {"coverage": coverage, "split": "test"}
+        out = self.recognition(real, {"estimator": REAL, **words})
         if any(np.isfinite(floor).any() for floor in floors):
-            records.append(self.noise_ceiling(coverage, cells, floors))
-        return records
+            left, total = np.zeros(len(table)), np.zeros(len(table))
+            for (_, one), floor in zip(every, floors, strict=True):
+                known = np.isfinite(floor)
+                left[one.rows[known]] += floor[known]
+                total[one.rows[known]] += one.total[known]
+            out.append(Outcome.r2("noise_ceiling", left, total, **words))
+        return out
 
-    def noise_ceiling(self, coverage: float, cells: Sequence[CellOutcome], floors: Sequence[FloatArray]) -> Record:
-        """1 - noise / variance on held-out scenes with replicates."""
-        left, total = np.zeros(len(self.table)), np.zeros(len(self.table))
-        for cell, floor in zip(cells, floors, strict=True):
-            known = np.isfinite(floor)
-            rows = cell.judged["test"].rows[known]
-            left[rows] += floor[known]
-            total[rows] += cell.judged["test"].total[known]
-        return self.r2_record("noise_ceiling", None, coverage, "test", left, total, {})
+    def real(self, rows: Any) -> Judged:
+        """The real embeddings in the place of predictions."""
+        concepts, objects = self.probes.read(self.context.vectors[rows], self.table, rows)
+        nothing = np.zeros(len(rows))
+        return Judged(rows, nothing, nothing, concepts, objects)
 
-    def cell_records(self, learner: str, coverage: float, cells: Sequence[CellOutcome]) -> list[Record]:
+    def learner(self, learner: str, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """One learner at one coverage: each side, whether it fits, what it chose, and the spread over splits."""
-        records: list[Record] = []
+        out: list[Outcome] = []
         for side in ("train", "test", "mixed"):
             judged = [(cell.split, cell.judged[side]) for cell in cells]
-            records += self.r2(learner, coverage, side, judged, {})
-            records += self.recognition(learner, coverage, side, judged, {})
-        records += self.fit_records(learner, coverage, cells)
-        return records + self.spread(learner, coverage, cells)
+            words = {"estimator": learner, "coverage": coverage, "split": side}
+            out += [self.r2(judged, words), *self.recognition(judged, words)]
+        return [*out, *self.fits(learner, coverage, cells), *self.spread(learner, coverage, cells)]
 
-    def fit_records(self, learner: str, coverage: float, cells: Sequence[CellOutcome]) -> list[Record]:
+    def fits(self, learner: str, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """Shares of splits that fit their training scenes, and numbers that the learner chose (median over splits)."""
-        words: dict[str, Any] = {"estimator": learner, "coverage": coverage, "split": "train", "seed": self.seed}
-        records = [
-            Record("complexity", "fits_training", float(np.mean([cell.fits for cell in cells])), **words),
-            Record("complexity", "converged", float(np.mean([cell.converged for cell in cells])), **words),
+        words: dict[str, Any] = {"estimator": learner, "coverage": coverage, "split": "train", "counts_objects": False}
+        out = [
+            Outcome.number("fits_training", float(np.mean([cell.fits for cell in cells])), **words),
+            Outcome.number("converged", float(np.mean([cell.converged for cell in cells])), **words),
         ]
         for name in NUMBERS:
             values = [float(cell.notes[name]) for cell in cells if isinstance(cell.notes.get(name), (int, float))]
             if values:
-                extra = {"by_split": values}
-                records.append(Record("complexity", name, float(np.median(values)), **words, extra=extra))
-        return records
+                out.append(Outcome.number(name, float(np.median(values)), extra={"by_split": values}, **words))
+        return out
 
-    def spread(self, learner: str, coverage: float, cells: Sequence[CellOutcome]) -> list[Record]:
+    def spread(self, learner: str, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """Standard deviation over repeated splits and seeds."""
         if len(cells) < 2:
             return []
@@ -163,158 +160,91 @@ class _Frame:
             ("object_recognition", "closed"): [self.closed(cell) for cell in cells],
         }
         extra = {"spread": "splits", "splits": len(cells)}
-        words: dict[str, Any] = {"estimator": learner, "coverage": coverage, "split": "test", "seed": self.seed}
+        words: dict[str, Any] = {"estimator": learner, "coverage": coverage, "split": "test", "extra": extra}
         return [
-            Record("complexity", metric, float(np.std(values, ddof=1)), target=target, **words, extra=extra)
+            Outcome.number(metric, float(np.std(values, ddof=1)), target=target, counts_objects=False, **words)
             for (metric, target), values in figures.items()
         ]
 
-    def closed(self, cell: CellOutcome) -> float:
+    def closed(self, cell: JudgedCell) -> float:
         """Object recognition on the closed scenes of one split; NaN without any."""
         judged = cell.judged["test"]
         here = self.split(cell.coverage, cell.split).closed(self.table)[judged.rows]
         return float(judged.objects[here].mean()) if here.any() else float("nan")
 
-    def threshold_records(self, learner: str, cells: Sequence[CellOutcome]) -> list[Record]:
-        """The coverage at which recognition of objects on closed scenes rises, where it does."""
+    def threshold(self, learner: str, cells: Sequence[JudgedCell]) -> list[Outcome]:
+        """The coverage at which recognition of objects on closed scenes rises, and its slope per unit of coverage.
+
+        Without a threshold the slope's `extra` says why; line_gain: gain in held-out log-likelihood over a line.
+        """
         good = [cell for cell in cells if self.split(cell.coverage, cell.split).identified]
         closed = [self.closed(cell) for cell in good]
-        found = coverage_threshold([cell.coverage for cell in good], closed, self.seed, bounds=RECOGNITION)
-        words: dict[str, Any] = {"estimator": learner, "target": "closed", "split": "test", "seed": self.seed}
-        return [_threshold_record(found, words), _sharpness_record(found, words)]
+        found = coverage_threshold([cell.coverage for cell in good], closed, self.context.seed, bounds=RECOGNITION)
+        extra = {"why": found.why or None, "low": found.low, "high": found.high, "line_gain": found.line_gain}
+        words: dict[str, Any] = {"estimator": learner, "target": "closed", "split": "test", "counts_objects": False}
+        return [
+            Outcome.number("coverage_threshold", found.middle, found.interval, **words),
+            Outcome.number("threshold_slope", found.slope, found.slope_interval, extra=extra, **words),
+        ]
 
-    def rank_records(self, form: str, rank: int, cells: Sequence[CellOutcome]) -> list[Record]:
+    def rank(self, form: str, rank: int, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """A form with a fixed rank."""
-        coverage, extra = cells[0].coverage, {"rank": rank}
         judged = [(cell.split, cell.judged["test"]) for cell in cells]
         norms = [float(cell.notes["factor_norm"]) for cell in cells if "factor_norm" in cell.notes]
-        words: dict[str, Any] = {"estimator": form, "coverage": coverage, "split": "train", "seed": self.seed}
-        records = self.r2(form, coverage, "test", judged, extra)
-        records += [
-            r for r in self.recognition(form, coverage, "test", judged, extra) if r.target in ("closed", "mean")
-        ]
-        return records + [Record("complexity", "factor_norm", float(np.median(norms)), **words, extra=extra)]
+        words: dict[str, Any] = {"estimator": form, "coverage": cells[0].coverage, "extra": {"rank": rank}}
+        test = {**words, "split": "test"}
+        read = [one for one in self.recognition(judged, test) if one.target in ("closed", "mean")]
+        norm = Outcome.number("factor_norm", float(np.median(norms)), split="train", counts_objects=False, **words)
+        return [self.r2(judged, test), *read, norm]
 
-    def r2(self, learner: str, coverage: float, side: str, judged: Any, extra: Mapping[str, Any]) -> list[Record]:
+    def r2(self, judged: Pooled, words: Mapping[str, Any]) -> Outcome:
         left, total = np.zeros(len(self.table)), np.zeros(len(self.table))
         for _, one in judged:
             left[one.rows] += one.error
             total[one.rows] += one.total
-        return [self.r2_record("r2", learner, coverage, side, left, total, extra)]
+        return Outcome.r2("r2", left, total, **words)
 
-    def r2_record(
-        self,
-        metric: str,
-        learner: str | None,
-        coverage: float,
-        side: str,
-        left: FloatArray,
-        total: FloatArray,
-        extra: Mapping[str, Any],
-    ) -> Record:
-        low, high = self.bootstrap.r2(left, total) if total.any() else UNKNOWN
-        value = 1.0 - left.sum() / total.sum() if total.sum() > 0 else None
-        counted = int((total > 0).sum())
-        words: dict[str, Any] = {"ci_low": low, "ci_high": high, "n_scenes": counted, "n_objects": self.table.n_objects}
-        return Record(
-            "complexity", metric, value, learner, split=side, coverage=coverage, seed=self.seed, extra=extra, **words
-        )
-
-    def recognition(
-        self, learner: str, coverage: float, side: str, judged: Sequence[tuple[int, Judged]], extra: Mapping[str, Any]
-    ) -> list[Record]:
+    def recognition(self, judged: Pooled, words: Mapping[str, Any]) -> list[Outcome]:
         """Concepts (mean, joint, each) and objects (closed on held-out scenes, unshared, all) of one side."""
         concepts, objects = self.chances
-        names = self.table.space.names
-        pool = _Pool(self, judged)
-        everywhere = pool.masks(lambda split, rows: np.ones(len(rows), dtype=bool))
-        figures: list[tuple[str, str, Any, FloatArray, list[BoolArray]]] = [
-            ("concept_recognition", "mean", lambda j: j.concepts.mean(axis=1), concepts.mean(axis=1), everywhere),
-            ("concept_recognition", "joint", lambda j: j.concepts.all(axis=1), concepts.prod(axis=1), everywhere),
-            *(
-                ("concept_recognition", name, lambda j, k=k: j.concepts[:, k], concepts[:, k], everywhere)
-                for k, name in enumerate(names)
-            ),
-            ("object_recognition", "all", lambda j: j.objects, objects, everywhere),
+        read: list[tuple[str, FloatArray, list[FloatArray]]] = [
+            ("mean", concepts.mean(axis=1), [np.asarray(one.concepts.mean(axis=1)) for _, one in judged]),
             (
-                "object_recognition",
-                "unshared",
-                lambda j: j.objects,
-                objects,
-                pool.masks(lambda split, rows: self.table.unshared[rows]),
+                "joint",
+                concepts.prod(axis=1),
+                [np.asarray(one.concepts.all(axis=1), dtype=np.float64) for _, one in judged],
             ),
         ]
-        if side == "test":
-            closed = pool.masks(lambda split, rows: self.split(coverage, split).closed(self.table)[rows])
-            figures.append(("object_recognition", "closed", lambda j: j.objects, objects, closed))
-        return [pool.record(learner, coverage, side, *figure, extra) for figure in figures]
+        for k, name in enumerate(self.table.space.names):
+            read.append((name, concepts[:, k], [one.concepts[:, k].astype(np.float64) for _, one in judged]))
+        rows = [one.rows for _, one in judged]
+        out = [
+            self.share("concept_recognition", target, list(zip(rows, right, strict=True)), chance, words)
+            for target, chance, right in read
+        ]
+        for target, scored in (("all", np.ones(len(self.table), dtype=bool)), ("unshared", self.table.unshared)):
+            out.append(self.objects(judged, target, objects, [scored[one.rows] for _, one in judged], words))
+        if words["split"] == "test":
+            splits = [self.split(words["coverage"], split).closed(self.table) for split, _ in judged]
+            closed = [mask[one.rows] for mask, (_, one) in zip(splits, judged, strict=True)]
+            out.append(self.objects(judged, "closed", objects, closed, words))
+        return out
 
-
-@dataclass(frozen=True, eq=False)
-class _Pool:
-    """The judged scenes of several splits, added up row by row of the table."""
-
-    frame: _Frame
-    judged: Sequence[tuple[int, Judged]]
-
-    def masks(self, choose: Any) -> list[BoolArray]:
-        return [choose(split, one.rows) for split, one in self.judged]
-
-    def record(
-        self,
-        learner: str,
-        coverage: float,
-        side: str,
-        metric: str,
-        target: str,
-        outcome: Any,
-        chance: FloatArray,
-        masks: Sequence[BoolArray],
-        extra: Mapping[str, Any],
-    ) -> Record:
-        frame, size = self.frame, len(self.frame.table)
-        top, below, best = np.zeros(size), np.zeros(size), 0.0
-        for (_, one), mask in zip(self.judged, masks, strict=True):
-            rows = one.rows[mask]
-            top[rows] += outcome(one)[mask]
-            below[rows] += 1.0
-            if metric == "object_recognition" and len(rows):
-                best += ceiling(frame.table, rows) * len(rows)
-        count = below.sum()
-        low, high = frame.bootstrap.ratio(top, below) if count else UNKNOWN
-        return Record(
-            "complexity",
-            metric,
-            top.sum() / count if count else None,
-            learner,
-            target,
-            split=side,
-            coverage=coverage,
-            ci_low=low,
-            ci_high=high,
-            chance=float((chance * below).sum() / count) if count else None,
-            ceiling=best / count if count and metric == "object_recognition" else None,
-            n_scenes=int((below > 0).sum()),
-            n_objects=frame.table.n_objects,
-            seed=frame.seed,
-            extra=extra,
+    def objects(
+        self, judged: Pooled, target: str, chance: FloatArray, masks: Sequence[BoolArray], words: Any
+    ) -> Outcome:
+        every = [(one.rows[mask], one.objects[mask]) for (_, one), mask in zip(judged, masks, strict=True)]
+        best = sum((ceiling(self.table, rows) * len(rows) for rows, _ in every if len(rows)), 0.0)
+        count = sum(len(rows) for rows, _ in every)
+        return self.share(
+            "object_recognition", target, every, chance, {**words, "ceiling": best / count if count else None}
         )
 
-
-def _real(frame: _Frame, rows: Any) -> Judged:
-    """The real embeddings in the place of predictions."""
-    concepts, objects = frame.probes.read(frame.vectors[rows], frame.table, rows)
-    nothing = np.zeros(len(rows))
-    return Judged(rows, nothing, nothing, concepts, objects)
-
-
-def _threshold_record(found: Threshold, words: Mapping[str, Any]) -> Record:
-    low, high = found.interval
-    return Record("complexity", "coverage_threshold", found.middle, ci_low=low, ci_high=high, **words)
-
-
-def _sharpness_record(found: Threshold, words: Mapping[str, Any]) -> Record:
-    """Slope per unit of coverage; why there is no threshold; gain in held-out log-likelihood over a straight line."""
-    low, high = found.slope_interval
-    extra = {"why": found.why or None, "low": found.low, "high": found.high, "line_gain": found.line_gain}
-    return Record("complexity", "threshold_slope", found.slope, ci_low=low, ci_high=high, **words, extra=extra)
+    def share(self, metric: str, target: str, every: Any, chance: FloatArray, words: Any) -> Outcome:
+        """Scenes that are right of those scored, added up row by row of the table over splits (rows, right)."""
+        top, below = np.zeros(len(self.table)), np.zeros(len(self.table))
+        for rows, right in every:
+            top[rows] += right
+            below[rows] += 1.0
+        level = float((chance * below).sum() / below.sum()) if below.any() else None
+        return Outcome.ratio(metric, top, below, target=target, chance=level, **words)

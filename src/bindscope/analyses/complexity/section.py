@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bindscope.analyses.complexity.findings import complexity_sentences, judgeable, readable
 from bindscope.results import Record, Results
@@ -25,7 +25,11 @@ from bindscope.show.blocks import (
 from bindscope.show.curves import Along, Curve, curves
 from bindscope.show.figures import BLUE, GREEN, INK, ORANGE, PINK, Figure, Series, series_of, with_note
 from bindscope.show.run import Run
+from bindscope.show.tables import filled_table, number_text
 from bindscope.show.words import number, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table as TerminalTable
 
 LEAD = (
     "A learner gets the concepts of scenes as numbers and predicts their vectors. It is trained on scenes of some objects "
@@ -58,6 +62,27 @@ def build(run: Run) -> Section:
     blocks += _ranks(every)
     blocks += [_design_table(every), _fit_table(every, learners), *_thresholds(every)]
     return Section("complexity", "Complexity of the binding function", LEAD, (*blocks, every_row(every.records)))
+
+
+def terminal_table(results: Results) -> TerminalTable | None:
+    """R² and objects in closed scenes of held-out objects by coverage, and the coverage threshold, of each learner."""
+    every = results.select(analysis="complexity")
+    learners = _learners(every)
+    if not learners:
+        return None
+    rows = [(name, "R²", _curve(every, "r2", None, name)) for name in learners]
+    rows += [(name, "objects", _curve(every, "object_recognition", "closed", name)) for name in [*learners, REAL]]
+    places = sorted({r.coverage for _, _, records in rows for r in records if r.coverage is not None})
+    columns = {"learner": [name for name, _, _ in rows], "figure": [figure for _, figure, _ in rows]}
+    for place in places:
+        found = [[r for r in records if r.coverage == place] for _, _, records in rows]
+        columns[f"{place:g}"] = [number_text(some[0].value) if some else "" for some in found]
+    thresholds = [every.first(metric="coverage_threshold", estimator=name) for name, _, _ in rows]
+    columns["threshold"] = [
+        number_text(one.value) if one is not None and figure == "objects" else ""
+        for one, (_, figure, _) in zip(thresholds, rows, strict=True)
+    ]
+    return filled_table("\nScenes of held-out objects, by coverage (objects: recognised in closed scenes)", columns)
 
 
 def _learners(every: Results) -> list[str]:

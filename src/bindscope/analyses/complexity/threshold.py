@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from bindscope.concepts import IntArray
 from bindscope.errors import InputError
 from bindscope.scenes import BoolArray, FloatArray
+from bindscope.streams import stream
 from bindscope.uncertainty import DRAWS, UNKNOWN, Interval, percentile
 
 FEWEST = 5  # different coverages that a threshold needs
@@ -187,7 +188,7 @@ def _logistic(x: FloatArray, middle: FloatArray, slope: FloatArray) -> FloatArra
 
 def _resampled(x: FloatArray, y: FloatArray, fitted: FloatArray, seed: int, draws: int) -> FloatArray:
     """Curves `[draws, n]`: values drawn again within each coverage; where it has one, fit plus a drawn residual."""
-    rng = np.random.default_rng([seed, 67])
+    rng = stream(seed, "threshold")
     residuals = y - fitted
     out = np.empty((draws, len(y)))
     for place in np.unique(x):

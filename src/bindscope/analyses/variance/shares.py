@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
+from bindscope.analyses.replicates import within_scenes
 from bindscope.concepts import IntArray
 from bindscope.design import (
     NEGLIGIBLE,
@@ -280,15 +281,5 @@ def _errors(vectors: Vectors, mean: FloatArray, design: sparse.csr_matrix, fitte
 
 def _within(vectors: Vectors, table: SceneTable) -> tuple[FloatArray, int] | None:
     """Squared distances `[n]` and degrees of freedom within rows of the same scene; None where no scene occurs twice."""
-    ids = table.scene_ids
-    sizes = np.bincount(ids)
-    free = len(ids) - len(sizes)
-    if free == 0:
-        return None
-    design = sparse.csr_matrix((np.ones(len(ids)), (np.arange(len(ids)), ids)))
-    means = cross_products(design, vectors) / sizes[:, None]
-    out = np.empty(len(ids))
-    for start in range(0, len(ids), _ROWS):
-        some = slice(start, start + _ROWS)
-        out[some] = ((np.asarray(vectors[some], dtype=np.float64) - means[ids[some]]) ** 2).sum(axis=1)
-    return out, free
+    free = len(table) - int(table.scene_ids.max()) - 1
+    return (within_scenes(vectors, table)[0], free) if free else None
