@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bindscope.analyses.context import Context
 from bindscope.analyses.removal.components import fit_components, permuted
-from bindscope.analyses.removal.measure import CONTROLS, RemovalMaker
+from bindscope.analyses.removal.measure import CONTROLS, Removal
+from bindscope.embeddings import Embeddings
 from bindscope.results import Results
 from bindscope.scenes import SceneTable
 from harness import Cell, arguments, caption_scenes, minilm_vectors, timed, write_result
@@ -19,11 +21,11 @@ def left_by(target: str, vectors: Vectors, table: SceneTable) -> Vectors:
     """What a removal leaves, fitted on all rows as in the paper."""
     fitted = fit_components(vectors, table)
     if not target.startswith("permuted"):
-        return fitted.left(vectors, table, None if target == "none" else target).astype(np.float32)  # type: ignore[arg-type]
+        return fitted.residual(vectors, table, None if target == "none" else target).astype(np.float32)  # type: ignore[arg-type]
     part = "concepts" if target.endswith("concepts") else "objects"
     wrong = permuted(table, part, np.random.default_rng(0))  # type: ignore[arg-type]
     assert wrong is not None
-    return (fitted.left(vectors, table, None) - fitted.component(wrong, part)).astype(np.float32)  # type: ignore[arg-type]
+    return (fitted.residual(vectors, table, None) - fitted.component(wrong, part)).astype(np.float32)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -32,7 +34,7 @@ def main() -> None:
     table, captions = caption_scenes()
     vectors = minilm_vectors(captions)
     epochs = QUICK if quick else EPOCHS
-    train = split_rows(len(table), 0)
+    train, context = split_rows(len(table), 0), Context(Embeddings(vectors, table))
     rows: list[dict[str, Cell]] = []
     total = 0.0
     for target in TARGETS:
@@ -47,7 +49,7 @@ def main() -> None:
         objects = probes.objects.right(left[~train], table.object_codes[~train]).mean()
         words: dict[str, Cell] = {"procedure": "Adam, one control", "taken out": target}
         rows.append({**words, "concepts": float(concepts), "objects": float(objects), "seconds": seconds})
-    results, fast = timed(lambda: Results(RemovalMaker(vectors, table, 0).table3()))
+    results, fast = timed(lambda: Results(context.records("removal", Removal(context).table3())))
     for target in (*TARGETS, "interaction"):
         words = {"procedure": f"bindscope, {CONTROLS} controls of each kind", "taken out": target}
         figures = {

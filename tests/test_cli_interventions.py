@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bindscope.analyses.editing import measure as editing
+from bindscope.analyses.removal import measure as removal
 from bindscope.results import read_results
 from bindscope.runs import diagnose as running
 from commands import exit_code
@@ -65,10 +67,10 @@ def test_a_killed_run_goes_on_with_the_analysis_that_was_not_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "editing_records", killed)
+        patch.setattr(editing, "measure", killed)
         with pytest.raises(KeyboardInterrupt):
             running.diagnose("planted:object?dim=24", "text:3x2", tmp_path / "a", **words)  # type: ignore[arg-type]
     assert (tmp_path / "a.partial" / "parts" / "removal.json").is_file()
-    monkeypatch.setattr(running, "removal_records", killed)  # finished before, so it is not made again
+    monkeypatch.setattr(removal, "measure", killed)  # finished before, so it is not made again
     run = running.diagnose("planted:object?dim=24", "text:3x2", tmp_path / "a", resume=True, **words)  # type: ignore[arg-type]
     assert {record.analysis for record in run.results} == {"removal", "editing"}

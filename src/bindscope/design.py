@@ -7,6 +7,7 @@ size p after one pass over the rows: O(n q d + p^3 + p^2 d) for q non-zeros a ro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -147,6 +148,67 @@ def rank(design: sparse.csr_matrix) -> int:
     with one_thread(len(used)):
         values = linalg.eigvalsh(matrix[np.ix_(used, used)])
     return int((values > _RANK_TOLERANCE * values[-1]).sum())
+
+
+def parse_estimator(estimator: str) -> tuple[str, bool]:
+    """Kind (`avg` or `ols`) and whether every slot has its own vectors, of `avg`, `avg+pos`, `ols` or `ols+pos`."""
+    kind, _, slot = estimator.partition("+")
+    if kind not in ("avg", "ols") or slot not in ("", "pos"):
+        raise InputError(f"unknown estimator {estimator!r}; expected one of avg, avg+pos, ols, ols+pos")
+    return kind, slot == "pos"
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums over rows that determine the vectors of objects or values; those of parts add up, so folds need one pass.
+
+    counts `[p]`: how many rows show a component (`avg`), or how often it is shown (`ols`); cross `[p, d]`: sums of their
+    vectors; gram `[p, p]` for `ols`, empty for `avg`.
+    """
+
+    kind: str
+    rows: int
+    total: FloatArray
+    counts: FloatArray
+    cross: FloatArray
+    gram: FloatArray
+
+    @classmethod
+    def of(cls, vectors: Vectors, design: sparse.csr_matrix, kind: str = "ols") -> Sums:
+        """Sums of vectors `[n, d]` on a design `[n, p]`. O(n q d) for q non-zeros a row."""
+        features = design if kind == "ols" else design.sign()
+        return cls(
+            kind,
+            len(vectors),
+            np.asarray(np.sum(vectors, axis=0, dtype=np.float64)),
+            np.asarray(features.sum(axis=0), dtype=np.float64).ravel(),
+            cross_products(features, vectors),
+            gram(features) if kind == "ols" else np.zeros((0, 0)),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sums]) -> Sums:
+        """The sums over the rows of all parts."""
+        names = ("total", "counts", "cross", "gram")
+        summed = (np.sum([getattr(part, name) for part in parts], axis=0) for name in names)
+        return cls(parts[0].kind, sum(part.rows for part in parts), *summed)
+
+    def without(self, part: Sums) -> Sums:
+        """The sums over the other rows."""
+        names = ("rows", "total", "counts", "cross", "gram")
+        return Sums(self.kind, *(getattr(self, name) - getattr(part, name) for name in names))
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean vector `[d]`."""
+        return self.total / self.rows
+
+    def fitted(self) -> LeastSquares:
+        """Vectors `[p, d]` of the components, centred: joint least squares, or (`avg`) means of the rows that show each."""
+        centred = self.cross - np.outer(self.counts, self.mean)
+        if self.kind == "ols":
+            return solve(self.gram, centred)
+        return LeastSquares(centred / np.maximum(self.counts, 1.0)[:, None], self.gram, int((self.counts > 0).sum()))
 
 
 def squared_errors(vectors: Vectors, predicted: Vectors) -> FloatArray:

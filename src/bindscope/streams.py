@@ -26,6 +26,17 @@ STREAMS = {
     "form scenes": 71,
     "form vectors": 73,
     "grid scenes": 73,
+    "retrieval queries": 53,
+    "permuted names": 43,
+    "random directions": 47,
+    "random directions of a dose": 53,
+    "retrieval of residuals": 59,
+    "network weights": 91,
+    "network batches": 92,
+    "object edits": 93,
+    "edited rows": 95,
+    "edits": 97,
+    "explored scenes": 101,
 }
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bindscope.analyses.editing import findings as editing_findings
 from bindscope.analyses.editing import section as editing
+from bindscope.analyses.removal import findings as removal_findings
 from bindscope.analyses.removal import section as removal
 from bindscope.errors import StoreError
 from bindscope.report import write_report
@@ -41,9 +43,9 @@ def test_nothing_more_to_remove_is_said_where_it_holds() -> None:
         record("removal", "share", 1e-9, 1e-10, **shares),
         record("removal", "share", 1e-9, extra={"correction": "degrees of freedom"}, **shares),
     ]
-    assert removal.findings(Results(bag))[0].startswith("There is nothing more to remove")
-    assert not removal.nothing_more(Results(removal_records()))
-    assert not removal.nothing_more(Results([]))
+    assert removal_findings.findings(Results(bag))[0].startswith("There is nothing more to remove")
+    assert not removal_findings.nothing_more(Results(removal_records()))
+    assert not removal_findings.nothing_more(Results([]))
 
 
 def test_what_the_table_allows_is_said_where_it_is_little() -> None:
@@ -59,7 +61,7 @@ def test_what_the_table_allows_is_said_where_it_is_little() -> None:
             record("removal", "object_recognition", trained, 0.02, split="held_out", extra=reference, **words),
             record("removal", "object_recognition", own, 0.02, split="all", extra=exact, **words),
         ]
-        notes = " ".join(removal.findings(Results([*removal_records(), *more])))
+        notes = " ".join(removal_findings.findings(Results([*removal_records(), *more])))
         assert ("what these scenes allow" in notes) == (said is not None)
         assert said is None or said in notes
 
@@ -71,7 +73,7 @@ def test_what_was_not_read_before_is_said() -> None:
         for target in ("none", "concepts")
         for extra, gain in (({}, 0.8 if target == "none" else 0.0), ({"concept": "objects"}, -0.0004))
     ]
-    notes = removal.findings(Results(rows))
+    notes = removal_findings.findings(Results(rows))
     assert notes[0].startswith("Before anything is taken out, the read-outs do not find the objects (gain 0.000 nats):")
     assert "hidden (gain 0.000 nats, before: 0.800 nats)" in notes[1]
 
@@ -87,9 +89,11 @@ def test_dose_runs_from_nothing_to_all_that_is_erased(tmp_path: Path) -> None:
 
 def test_editing_counts_and_says_where_only_the_order_is_missed(tmp_path: Path) -> None:
     every = Results(editing_records())
-    said = " ".join(editing.counted(every))
+    said = " ".join(editing_findings.counted(every))
     assert "352,800 tried; counted and not tried: 3,600 no such scene; 12.0 of them not testable" in said
-    assert "in any order of the objects, retrieval is 1.060 and not 0.880" in " ".join(editing.unordered(every))
+    assert "in any order of the objects, retrieval is 1.060 and not 0.880" in " ".join(
+        editing_findings.unordered(every)
+    )
     section = editing.build(read_run(write_run(tmp_path)))
     kinds = [block.kind for block in section.blocks]
     assert "explorer" in kinds

@@ -10,17 +10,17 @@ import pytest
 
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.editing import measure as editing
-from bindscope.analyses.editing.measure import EditingMaker
-from bindscope.probes import probed
-from bindscope.analyses.removal.measure import RemovalMaker
-from bindscope.analyses.removal.reference import REFERENCE, reference_records
+from bindscope.analyses.editing.measure import Editing
+from bindscope.analyses.removal.findings import findings, nothing_more
+from bindscope.analyses.removal.measure import REFERENCE, Removal, reference
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import DegenerateWarning
 from bindscope.results import Record, Results
-from bindscope.analyses.context import of_count
+from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.registry import default, measurable
+from bindscope.scenes import SceneTable
 from bindscope.runs.diagnose import Settings, analyse, diagnose
 from planted import designs, plant, scenes
 
@@ -36,8 +36,16 @@ def main_of(found: Embeddings) -> Embeddings:
 
 
 def removal(world: str, data: str, seed: int = 0) -> Results:
-    found = main_of(embeddings(world, data))
-    return Results(RemovalMaker(found.vectors, found.table, seed).records())
+    context = Context(embeddings(world, data), seed)
+    return Results(context.records("removal", Removal(context).outcomes()))
+
+
+def context_of(vectors: np.ndarray, table: SceneTable) -> Context:
+    return Context(Embeddings(vectors, table))
+
+
+def edits(context: Context) -> Results:
+    return Results(context.records("editing", Editing(context).outcomes()))
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +130,10 @@ def test_leace_states_its_rank_and_has_a_control_of_the_same_rank(removed: Resul
 
 
 def test_leace_that_takes_too_much_is_said_and_left_out() -> None:
-    found = main_of(embeddings("planted:object?dim=12", "text:4x4"))
-    maker = RemovalMaker(found.vectors, found.table, 0)
+    removal = Removal(Context(embeddings("planted:object?dim=12", "text:4x4")))
     with pytest.warns(DegenerateWarning, match="LEACE of objects is left out: it takes 15 dimensions"):
-        records = maker.erased("objects")
-    assert [(r.metric, r.value) for r in records] == [("erased_rank", 15.0), ("cross_entropy_gain", None)]
+        outcomes = removal.erased("objects")
+    assert [(one.metric, one.value) for one in outcomes] == [("erased_rank", 15.0), ("cross_entropy_gain", None)]
 
 
 def test_what_is_kept_is_the_gain_after_over_the_gain_before(removed: Results) -> None:
@@ -136,8 +143,9 @@ def test_what_is_kept_is_the_gain_after_over_the_gain_before(removed: Results) -
             after = value(removed, "cross_entropy_gain", target, **extra)
             assert value(removed, "gain_kept", target, **extra) == pytest.approx(after / before)
     lone = scenes(4, 3, m=1)  # held-out objects were never shown: nothing is read before, so nothing can be kept
-    maker = RemovalMaker(plant("object", lone, dim=20).vectors, lone, 0)
-    kept = maker.kept(maker.baseline, "subtract", "none")
+    context = context_of(plant("object", lone, dim=20).vectors, lone)
+    nothing = Removal(context)
+    kept = context.records("removal", nothing.kept(nothing.baseline, "subtract", "none"))
     assert [(r.metric, r.value, r.ci_low) for r in kept] == [("gain_kept", None, None)] * 2
 
 
@@ -148,7 +156,8 @@ def test_what_is_kept_is_the_gain_after_over_the_gain_before(removed: Results) -
 def test_the_reference_is_what_the_table_allows(sizes: tuple[int, ...], m: int, exact: float) -> None:
     """3 x 3, three objects: of the 84 sets the 6 lines leave nothing and the 36 corners are read in the wrong order."""
     table = scenes(*sizes, m=m)
-    records = Results(reference_records(table, 0))
+    context = Context.of_table(table)
+    records = Results(context.records("removal", reference(context)))
     assert {r.target for r in records} == {"none", "concepts"}
     assert {r.extra["reference"] for r in records} == {"independent objects"}
     own = records.select(lambda r: "readout" in r.extra).records
@@ -162,13 +171,11 @@ def test_the_reference_is_what_the_table_allows(sizes: tuple[int, ...], m: int, 
 
 
 def test_no_reference_for_tables_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bindscope.analyses.removal.reference.REFERENCE_CELLS", 100)
-    assert reference_records(scenes(3, 3), 0) == []
+    monkeypatch.setattr("bindscope.analyses.removal.measure.REFERENCE_CELLS", 100)
+    assert reference(Context.of_table(scenes(3, 3))) == []
 
 
 def test_in_a_bag_there_is_nothing_more_to_remove() -> None:
-    from bindscope.analyses.removal.section import findings, nothing_more
-
     for world, more in (
         ("planted:bag?dim=64", False),
         ("planted:bag?dim=64&noise=0.2", False),
@@ -176,10 +183,8 @@ def test_in_a_bag_there_is_nothing_more_to_remove() -> None:
         ("planted:mixed?dim=64", True),
         ("planted:mixed?dim=64&noise=0.5", True),
     ):
-        found = main_of(embeddings(world, "text:5x4"))
-        maker = RemovalMaker(found.vectors, found.table, 0)
-        maker.controls = 2
-        results = Results(maker.table3())
+        context = Context(embeddings(world, "text:5x4"))
+        results = Results(context.records("removal", Removal(context, controls=2).table3()))
         assert nothing_more(results) is not more
         assert ("nothing more to remove" in " ".join(findings(results))) is not more
 
@@ -210,8 +215,7 @@ def test_edits_that_cannot_be_tested_are_counted(edited: Results) -> None:
     table = scenes(3, 2)
     some = table.take(np.arange(0, len(table), 4))  # so few that the object vectors hang on single scenes
     vectors = plant("object", some, dim=20).vectors
-    maker = EditingMaker(vectors, some, None, None, None, 0)
-    results = Results(maker.records())
+    results = edits(context_of(vectors, some))
     lost = results.select(lambda r: r.extra.get("outcome") == "not testable", metric="n_cases", split="held_out")
     assert sum(r.value or 0 for r in lost) > 0
     for record in lost:
@@ -225,26 +229,24 @@ def test_odd_tables_are_edited_and_removed_from(name: str) -> None:
     table = designs()[name]
     table = table.take(table.rows_with(table.headline_count))
     vectors = plant("mixed", table, dim=30, noise=0.2).vectors.astype(np.float32)
-    probes, rows = probed(vectors, table, 0)
-    records = EditingMaker(vectors, table, None, probes, rows, 0).records()
+    context = context_of(vectors, table)
+    records = edits(context).records
     assert records
     assert all(isinstance(r, Record) for r in records)
-    maker = RemovalMaker(vectors, table, 0)
-    maker.controls = 2
-    records = [*maker.table3(), *maker.separate("concepts"), *maker.erased("concepts")]
-    assert {r.target for r in records} >= {"none", "concepts", "objects", "interaction"}
+    removal = Removal(context, controls=2)
+    outcomes = [*removal.table3(), *removal.separate("concepts"), *removal.erased("concepts")]
+    assert {one.target for one in outcomes} >= {"none", "concepts", "objects", "interaction"}
 
 
 def test_large_tables_are_sampled_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = main_of(embeddings("planted:object?dim=48&slots=own", "text:4x4"))
+    found = embeddings("planted:object?dim=48&slots=own", "text:4x4")
     monkeypatch.setattr(editing, "LARGE", 100)
     monkeypatch.setattr(editing, "SAMPLED", 60)
-    results = Results(EditingMaker(found.vectors, found.table, None, None, None, 0).records())
+    results = edits(Context(found))
     assert results.one(metric="n_cases", target="value", split="all").value == 60
     drawn = results.select(lambda r: r.extra == {"outcome": "not drawn"}, metric="n_cases", target="value")
     assert (drawn.records[0].value or 0) > 0
-    again = Results(EditingMaker(found.vectors, found.table, None, None, None, 0).records())
-    assert results.to_json() == again.to_json()
+    assert results.to_json() == edits(Context(found)).to_json()
 
 
 def test_defaults_stay_cheap_and_all_means_all() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.scenes import BoolArray, FloatArray, SceneTable, row_ids
+from bindscope.streams import stream
 
 MANY_CASES = 400_000
 
@@ -77,7 +78,7 @@ def object_cases(table: SceneTable, rows: IntArray, seed: int = 0, most: int = M
     others = table.n_objects - 1
     present = int(table.present[rows].sum())
     each = others if present * others <= most else max(1, most // max(present, 1))
-    rng = np.random.default_rng([seed, 93])
+    rng = stream(seed, "object edits")
     parts = []
     for slot in range(table.n_slots if others else 0):
         here = rows[table.present[rows, slot]]
@@ -155,7 +156,7 @@ def drawn(cases: Cases, most: int, seed: int) -> Cases:
     """At most `most` of the cases, drawn by seed, in their order."""
     if len(cases) <= most:
         return cases
-    return cases.take(np.sort(np.random.default_rng([seed, 97]).choice(len(cases), most, replace=False)))
+    return cases.take(np.sort(stream(seed, "edits").choice(len(cases), most, replace=False)))
 
 
 def scene_sums(vectors: Any, table: SceneTable, chosen: IntArray) -> tuple[FloatArray, IntArray]:

@@ -20,6 +20,7 @@ from bindscope.analyses.editing.ranking import Gallery, nearest
 from bindscope.concepts import ABSENT
 from bindscope.datasets import Dataset
 from bindscope.embeddings import Embeddings
+from bindscope.streams import stream
 
 FILE = "explorer.json"
 ESTIMATOR = "ols+pos"
@@ -82,7 +83,7 @@ def _chosen(main: Embeddings, seed: int, pictures: bool) -> Cases:
     objects = min(table.n_objects - 1, 12 if pictures else MOST_OBJECTS)
     budget = MOST_PICTURES // 2 if pictures else MOST_EDITS
     count = max(2, min(60, budget // max(1, table.headline_count * objects)))
-    rng = np.random.default_rng([seed, 101])
+    rng = stream(seed, "explored scenes")
     rows = np.sort(rng.permutation(len(table))[:count])
     cases, _ = object_cases(table, rows)
     values = table.candidate_values

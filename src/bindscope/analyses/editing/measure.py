@@ -1,4 +1,4 @@
-"""Object editing as records.
+"""Figures of object editing.
 
 target `value`: one concept value is exchanged; `object`: the whole object. split `in_sample`: object vectors from all
 scenes; `held_out`: the base and the target scene left out of them (`single` has seen neither). Headlines have an empty
@@ -9,12 +9,13 @@ that is taken out, or not), `{"minus": "in_sample"}` is the gap on the same edit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bindscope.analyses.context import Context
 from bindscope.analyses.editing.cases import (
@@ -28,83 +29,68 @@ from bindscope.analyses.editing.cases import (
 )
 from bindscope.analyses.editing.object_vectors import ESTIMATORS, ObjectVectors, Weights, object_vectors, single_vectors
 from bindscope.analyses.editing.ranking import Gallery, Ranks, rank_edits
-from bindscope.embeddings import Embeddings
-from bindscope.probes import ProbeSet
 from bindscope.recognition import ceiling, concept_chance, object_chance
-from bindscope.results import Record
-from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.uncertainty import UNKNOWN, Interval, ObjectBootstrap
+from bindscope.scenes import BoolArray
+from bindscope.uncertainty import Outcome
 
 LARGE = 20_000  # rows, above which SAMPLED edits are tried
 SAMPLED = 2_000
 DIALLED = 2_000  # edits that are tried at every strength, and in any order of the objects
 STRENGTHS = (0.5, 0.75, 1.25, 1.5)
 DIAL = "ols+pos"
-Vectors = np.ndarray[Any, Any]
-Singles = tuple[Vectors, SceneTable]
-Say = Callable[[str], None]
+Words = Mapping[str, Any]
 
 
-class EditingMaker:
-    """Makes the editing records of scenes of one number of objects."""
+def measure(context: Context) -> list[Outcome]:
+    """All figures of the edits."""
+    return Editing(context).outcomes()
 
-    def __init__(
-        self,
-        vectors: Vectors,
-        table: SceneTable,
-        singles: Singles | None,
-        probes: ProbeSet | None,
-        rows: BoolArray | None,
-        seed: int,
-        say: Say | None = None,
-    ) -> None:
-        self.vectors, self.table, self.singles, self.seed = vectors, table, singles, seed
-        self.probes, self.rows = probes, rows
-        self.say = say or (lambda text: None)
-        self.bootstrap = ObjectBootstrap.of(table, seed)
 
-    def records(self) -> list[Record]:
+class Editing:
+    """The figures of one table of scenes, all of one number of objects."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.vectors, self.table = context, context.vectors, context.table
+
+    def outcomes(self) -> list[Outcome]:
         """Both targets by every estimator."""
-        out: list[Record] = []
+        out: list[Outcome] = []
         for target in ("value", "object"):
             cases, untested = self.cases(target)
             out += self.counts(target, cases, untested)
             if not len(cases):
                 continue
             for estimator in self.estimators:
-                self.say(f"editing: {len(cases):,} edits of one {target} by {estimator}")
+                self.context.say(f"editing: {len(cases):,} edits of one {target} by {estimator}")
                 out += self.edited(target, cases, estimator)
         return out
 
     @property
     def estimators(self) -> list[str]:
         """Those that the data allow: `single` needs one-object scenes."""
-        return [name for name in ESTIMATORS if name != "single" or self.singles is not None]
+        return [name for name in ESTIMATORS if name != "single" or self.context.singles is not None]
 
     def cases(self, target: str) -> tuple[Cases, Untested]:
         """All edits of every scene, slot and value (or object); a seeded draw where there are too many."""
         n = len(self.table)
         rows = np.arange(n)
         if n > LARGE:
-            rows = np.sort(np.random.default_rng([self.seed, 95]).choice(n, SAMPLED, replace=False))
+            rows = np.sort(self.context.stream("edited rows").choice(n, SAMPLED, replace=False))
         made = value_cases if target == "value" else object_cases
         found, untested = made(self.table, rows)
-        kept = drawn(found, MANY_CASES if n <= LARGE else SAMPLED, self.seed)
+        kept = drawn(found, MANY_CASES if n <= LARGE else SAMPLED, self.context.seed)
         return kept, replace(untested, left_out=untested.left_out + len(found) - len(kept))
 
-    def counts(self, target: str, cases: Cases, untested: Untested) -> list[Record]:
+    def counts(self, target: str, cases: Cases, untested: Untested) -> list[Outcome]:
         """How many edits are tried, and what becomes of the others."""
-        words = {"split": "all", "n_scenes": len(np.unique(cases.row))}
+        words: dict[str, Any] = {"target": target, "split": "all", "n_scenes": len(np.unique(cases.row))}
         numbers = {
+            None: len(cases),
             "no such object": untested.no_object,
             "no such scene": untested.no_scene,
             "not drawn": untested.left_out,
         }
-        out = [self._record("n_cases", float(len(cases)), UNKNOWN, None, target, {}, **words)]
-        return out + [
-            self._record("n_cases", float(count), UNKNOWN, None, target, {"outcome": name}, **words)
-            for name, count in numbers.items()
-        ]
+        return [_counted(count, outcome, words) for outcome, count in numbers.items()]
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -118,42 +104,42 @@ class EditingMaker:
 
     def fitted(self, estimator: str) -> ObjectVectors:
         """Object vectors of an estimator."""
-        if estimator == "single" and self.singles is not None:
-            return single_vectors(self.vectors, self.table, *self.singles)
+        singles = self.context.singles
+        if estimator == "single" and singles is not None:
+            return single_vectors(self.vectors, self.table, *singles)
         return object_vectors(self.vectors, self.table, estimator)
 
-    def edited(self, target: str, cases: Cases, estimator: str) -> list[Record]:
+    def edited(self, target: str, cases: Cases, estimator: str) -> list[Outcome]:
         """All figures of one estimator."""
         fitted = self.fitted(estimator)
         splits = {"in_sample": fitted.weights(cases)} if fitted.leaves_out else {}
         splits["held_out"] = fitted.weights(cases, leave_out=True)
         ranks = rank_edits(self.gallery, cases, [(fitted, weights) for weights in splits.values()])
-        out: list[Record] = []
+        out: list[Outcome] = []
         for (split, weights), found in zip(splits.items(), ranks, strict=True):
-            out += self.retrieval(cases, weights, found, estimator, target, split)
-            out += self.probing(cases, fitted, weights, estimator, target, split)
+            words = {"estimator": estimator, "target": target, "split": split}
+            out += self.retrieval(cases, weights, found, words)
+            out += self.probing(cases, fitted, weights, words)
+        words = {"estimator": estimator, "target": target, "split": "held_out"}
         if len(splits) == 2:
-            out.append(self.gap(cases, list(splits.values()), ranks, estimator, target))
-        return out + self.variants(cases, fitted, estimator, target)
+            out.append(self.gap(cases, list(splits.values()), ranks, words))
+        return out + self.variants(cases, fitted, words)
 
-    def retrieval(
-        self, cases: Cases, weights: Weights, found: Ranks, estimator: str, target: str, split: str
-    ) -> list[Record]:
+    def retrieval(self, cases: Cases, weights: Weights, found: Ranks, words: Words) -> list[Outcome]:
         """Top 1 (whole and by part), mean and median rank, and the edits that cannot be tested or told apart."""
-        words = (estimator, target, split)
         tested = weights.testable
         out = [self.top1(cases, found, where, words, extra) for where, extra in self.parts(cases, tested)]
-        rank = found.rank.astype(np.float64)
-        out.append(self.mean("retrieval_rank", cases, rank, tested, words))
+        out.append(self.mean("retrieval_rank", cases, found.rank, tested, **words))
         if tested.any():
-            median = float(np.median(rank[tested]))
-            out.append(self.bare("retrieval_rank", median, words, {"statistic": "median"}))
+            median = float(np.median(found.rank[tested].astype(np.float64)))
+            out.append(Outcome.number("retrieval_rank", median, extra={"statistic": "median"}, **words))
         copies = np.bincount(self.table.scene_ids)[cases.target]
-        alike = float((tested & (found.own > copies)).sum())
-        out.append(self.bare("n_cases", float(tested.sum()), words, {}))
-        out.append(self.bare("n_cases", float((~tested).sum()), words, {"outcome": "not testable"}))
-        out.append(self.bare("n_cases", alike, words, {"outcome": "target has the vector of another scene"}))
-        return out
+        edits = {
+            None: tested,
+            "not testable": ~tested,
+            "target has the vector of another scene": tested & (found.own > copies),
+        }
+        return out + [_counted(int(some.sum()), outcome, words) for outcome, some in edits.items()]
 
     def parts(self, cases: Cases, tested: BoolArray) -> Iterator[tuple[BoolArray, dict[str, Any]]]:
         """The whole, and its parts by concept, by slot, and by the values of the other objects."""
@@ -167,136 +153,70 @@ class EditingMaker:
             yield tested & cases.shared, {"other": "same"}
             yield tested & ~cases.shared, {"other": "different"}
 
-    def top1(
-        self,
-        cases: Cases,
-        found: Ranks,
-        where: BoolArray,
-        words: tuple[str, str, str],
-        extra: Mapping[str, Any],
-    ) -> Record:
+    def top1(self, cases: Cases, found: Ranks, where: BoolArray, words: Words, extra: Mapping[str, Any]) -> Outcome:
         """Share of the edits whose nearest real vector shows the counterfactual scene, and no other does."""
         chance = float(found.own[where].mean() / len(self.table)) if where.any() else None
-        more = {"chance": chance, "n_ties": int((found.tied & where).sum())}
-        return self.mean("retrieval_top1", cases, found.hit.astype(np.float64), where, words, extra, **more)
+        ties = int((found.tied & where).sum())
+        return self.mean("retrieval_top1", cases, found.hit, where, chance=chance, ties=ties, extra=extra, **words)
 
-    def probing(
-        self, cases: Cases, fitted: ObjectVectors, weights: Weights, estimator: str, target: str, split: str
-    ) -> list[Record]:
+    def probing(self, cases: Cases, fitted: ObjectVectors, weights: Weights, words: Words) -> list[Outcome]:
         """What probes trained on real vectors read: where neither the base nor the target scene trained them."""
-        if self.probes is None or self.rows is None:
-            return []
+        probes, rows = self.context.probes, self.context.held_out
         _, first = np.unique(self.table.scene_ids, return_index=True)
-        fresh = weights.testable & self.rows[cases.row] & self.rows[first[cases.target]]
-        index = np.flatnonzero(fresh)
+        index = np.flatnonzero(weights.testable & rows[cases.row] & rows[first[cases.target]])
         if not len(index):
             return []
-        some, theirs = cases.take(index), _taken(weights, index)
+        some, theirs = cases.take(index), weights.take(index)
         concepts = np.stack(
             [
                 fitted.recognised(some, theirs, probe, target_members(self.table, some, k)).right
-                for k, probe in enumerate(self.probes.concepts)
+                for k, probe in enumerate(probes.concepts)
             ],
             axis=1,
         )
-        outcome = fitted.recognised(some, theirs, self.probes.objects, target_members(self.table, some))
-        shown = first[some.target]
-        chance, everything = concept_chance(self.table)[shown], np.ones(len(some), dtype=bool)
-        words = (estimator, target, split)
+        objects = fitted.recognised(some, theirs, probes.objects, target_members(self.table, some))
+        shown, everything = first[some.target], np.ones(len(some), dtype=bool)
+        chance = concept_chance(self.table)[shown]
         levels: dict[str, Any] = {
             "chance": float(object_chance(self.table)[shown].mean()),
             "ceiling": ceiling(self.table, shown),
+            "ties": int(objects.tied.sum()),
         }
-        joint, mean = np.asarray(concepts.all(axis=1)), concepts.mean(axis=1)
-        by_chance = {"joint": float(chance.prod(axis=1).mean()), "mean": float(chance.mean())}
-        ties = int(outcome.tied.sum())
-        return [
-            self.mean("joint_probing", some, joint, everything, words, chance=by_chance["joint"]),
-            self.mean("concept_recognition", some, mean, everything, words, chance=by_chance["mean"]),
-            self.mean("object_recognition", some, outcome.right, everything, words, n_ties=ties, **levels),
+        figures: list[tuple[str, Any, dict[str, Any]]] = [
+            ("joint_probing", concepts.all(axis=1), {"chance": float(chance.prod(axis=1).mean())}),
+            ("concept_recognition", concepts.mean(axis=1), {"chance": float(chance.mean())}),
+            ("object_recognition", objects.right, levels),
         ]
+        return [self.mean(metric, some, values, everything, **more, **words) for metric, values, more in figures]
 
-    def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], estimator: str, target: str) -> Record:
+    def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], words: Words) -> Outcome:
         """Retrieval with both scenes left out minus retrieval in sample, on the same edits."""
         both = weights[0].testable & weights[1].testable
         change = ranks[1].hit.astype(np.float64) - ranks[0].hit
-        words = (estimator, target, "held_out")
-        return self.mean("retrieval_top1", cases, change, both, words, {"minus": "in_sample"})
+        return self.mean("retrieval_top1", cases, change, both, extra={"minus": "in_sample"}, **words)
 
-    def variants(self, cases: Cases, fitted: ObjectVectors, estimator: str, target: str) -> list[Record]:
+    def variants(self, cases: Cases, fitted: ObjectVectors, words: Words) -> list[Outcome]:
         """Any order of the objects; and the dial of strength, for one estimator and for one-object scenes at their scale."""
-        some = drawn(cases, DIALLED, self.seed)
+        some = drawn(cases, DIALLED, self.context.seed)
         weights = fitted.weights(some, leave_out=True)
         _, first = np.unique(self.table.scene_ids, return_index=True)
         wanted = self.table.multiset_ids[first[some.target]]
         found = rank_edits(self.unordered, some, [(fitted, weights)], wanted)[0]
-        words = (estimator, target, "held_out")
         out = [self.top1(some, found, weights.testable, words, {"order": "any"})] if self.table.n_slots > 1 else []
-        strengths = list(STRENGTHS) if estimator == DIAL else []
-        if estimator == "single":
+        strengths = list(STRENGTHS) if fitted.estimator == DIAL else []
+        if fitted.estimator == "single":
             strengths.append(round(fitted.best_strength(), 4))
         turned = [(fitted, weights.times(strength)) for strength in strengths]
         for strength, ranks in zip(strengths, rank_edits(self.gallery, some, turned) if turned else [], strict=True):
             out.append(self.top1(some, ranks, weights.testable, words, {"strength": strength}))
         return out
 
-    def mean(
-        self,
-        metric: str,
-        cases: Cases,
-        values: FloatArray | BoolArray,
-        where: BoolArray,
-        words: tuple[str, str, str],
-        extra: Mapping[str, Any] | None = None,
-        **more: Any,
-    ) -> Record:
+    def mean(self, metric: str, cases: Cases, values: ArrayLike, where: BoolArray, **more: Any) -> Outcome:
         """Mean over some edits; its interval resamples the objects of the scenes that are edited."""
         rows, n = cases.row[where], len(self.table)
         total = np.bincount(rows, np.asarray(values, dtype=np.float64)[where], n)
-        count = np.bincount(rows, minlength=n).astype(np.float64)
-        value = float(total.sum() / count.sum()) if len(rows) else None
-        interval = self.bootstrap.ratio(total, count) if len(rows) else UNKNOWN
-        estimator, target, split = words
-        used: dict[str, Any] = {"split": split, "n_scenes": int((count > 0).sum()), **more}
-        return self._record(metric, value, interval, estimator, target, extra or {}, **used)
-
-    def bare(self, metric: str, value: float, words: tuple[str, str, str], extra: Mapping[str, Any]) -> Record:
-        """A number without an interval."""
-        estimator, target, split = words
-        return self._record(metric, value, UNKNOWN, estimator, target, extra, split=split)
-
-    def _record(
-        self,
-        metric: str,
-        value: float | None,
-        interval: Interval,
-        estimator: str | None,
-        target: str,
-        extra: Mapping[str, Any],
-        **more: Any,
-    ) -> Record:
-        ends: dict[str, Any] = {"ci_low": interval.low, "ci_high": interval.high}
-        common: dict[str, Any] = {"n_objects": self.table.n_objects, "seed": self.seed, "extra": extra}
-        return Record("editing", metric, value, estimator, target, **ends, **common, **more)
+        return Outcome.ratio(metric, total, np.bincount(rows, minlength=n), **more)
 
 
-def _taken(weights: Weights, index: Vectors) -> Weights:
-    names = ("new", "old", "base", "target", "testable")
-    return Weights(*(getattr(weights, name)[index] for name in names))
-
-
-def editing_records(
-    embeddings: Embeddings,
-    singles: Singles | None,
-    probes: ProbeSet | None,
-    rows: BoolArray | None,
-    seed: int,
-    say: Say | None = None,
-) -> list[Record]:
-    """Object editing on scenes of one number of objects; `singles`: one-object scenes of the same data, if there are any."""
-    return EditingMaker(embeddings.vectors, embeddings.table, singles, probes, rows, seed, say).records()
-
-
-def measure(context: Context) -> list[Record]:
-    """All figures of the edits."""
-    return editing_records(context.main, context.singles, context.probes, context.held_out, context.seed, context.say)
+def _counted(count: int, outcome: str | None, words: Words) -> Outcome:
+    return Outcome.number("n_cases", float(count), extra={"outcome": outcome} if outcome else {}, **words)

@@ -13,15 +13,24 @@ that all edits together are scored by linear algebra.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy import sparse
 
 from bindscope.analyses.editing.cases import Cases, scene_sums
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.design import Vectors, checked_vectors, cross_products, gram, object_design, row_mean, solve
-from bindscope.errors import InputError, TableError
+from bindscope.design import (
+    Sums,
+    Vectors,
+    checked_vectors,
+    cross_products,
+    gram,
+    object_design,
+    parse_estimator,
+    row_mean,
+)
+from bindscope.errors import TableError
 from bindscope.probes import Probe
 from bindscope.recognition import Recognised, recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
@@ -49,6 +58,10 @@ class Weights:
         """The edit made stronger or weaker: 0 leaves the scene as it is, 1 is the replacement."""
         scaled = {name: getattr(self, name) * strength for name in ("new", "old", "base", "target")}
         return replace(self, **scaled)
+
+    def take(self, index: IntArray) -> Weights:
+        """Those of some edits."""
+        return Weights(*(getattr(self, one.name)[index] for one in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +108,10 @@ class ObjectVectors:
     def remainders(self, scenes: IntArray) -> FloatArray:
         """r of these scenes `[s, d]`: their centred mean vector, minus its reconstruction for least squares."""
         means, _ = scene_sums(self.source, self.table, scenes)
-        away = means - self.mean
+        centred = means - self.mean
         if self.inverse is None:
-            return away
-        return np.asarray(away - self._design(scenes) @ self.vectors)
+            return centred
+        return np.asarray(centred - self._design(scenes) @ self.vectors)
 
     def edited(self, cases: Cases, weights: Weights) -> FloatArray:
         """Edited vectors `[c, d]` themselves, one by one."""
@@ -208,21 +221,20 @@ class ObjectVectors:
 
 def object_vectors(vectors: Vectors, table: SceneTable, estimator: str) -> ObjectVectors:
     """Fit `avg`, `avg+pos`, `ols` or `ols+pos` on scenes of one number of objects. O(n m d + p^3 + p^2 d)."""
-    kind, _, slot = estimator.partition("+")
-    if kind not in ("avg", "ols") or slot not in ("", "pos"):
-        raise InputError(f"unknown estimator {estimator!r}; expected one of avg, avg+pos, ols, ols+pos")
+    kind, by_slot = parse_estimator(estimator)
     array = checked_vectors(vectors, len(table))
-    mean = row_mean(array)
-    design = object_design(table, slot == "pos")
-    features = design if kind == "ols" else design.sign()
-    shown = np.asarray(features.sum(axis=0), dtype=np.float64).ravel()
-    cross = cross_products(features, array) - np.outer(shown, mean)
-    if kind == "avg":
-        return ObjectVectors(estimator, table, mean, cross / np.maximum(shown, 1.0)[:, None], shown, None, None, array)
-    square = gram(design)
-    fitted = solve(square, cross)
+    sums = Sums.of(array, object_design(table, by_slot), kind)
+    fitted = sums.fitted()
+    least = kind == "ols"
     return ObjectVectors(
-        estimator, table, mean, fitted.coefficients, shown, fitted.inverse, fitted.inverse @ square, array
+        estimator,
+        table,
+        sums.mean,
+        fitted.coefficients,
+        sums.counts,
+        fitted.inverse if least else None,
+        fitted.inverse @ sums.gram if least else None,
+        array,
     )
 
 
@@ -238,12 +250,9 @@ def single_vectors(vectors: Vectors, table: SceneTable, alone: Vectors, singles:
         raise TableError(
             "scenes of one and of several objects must be of the same candidates; take both from one table"
         )
-    design = object_design(singles, False)
-    shown = np.asarray(design.sum(axis=0), dtype=np.float64).ravel()
-    sums = cross_products(design, array) - np.outer(shown, row_mean(array))
-    means = sums / np.maximum(shown, 1.0)[:, None]
+    sums = Sums.of(array, object_design(singles, False), "avg")
     source = checked_vectors(vectors, len(table))
-    return ObjectVectors("single", table, row_mean(source), means, shown, None, None, source)
+    return ObjectVectors("single", table, row_mean(source), sums.fitted().coefficients, sums.counts, None, None, source)
 
 
 def _products(inverse: FloatArray, left: IntArray, right: IntArray) -> FloatArray:

@@ -13,17 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bindscope.analyses.editing.cases import Cases
 from bindscope.analyses.editing.object_vectors import ObjectVectors, Weights
+from bindscope.analyses.retrieval import TIE, Single, unit
 from bindscope.concepts import IntArray
 from bindscope.design import Vectors
 from bindscope.parallel import one_thread
 from bindscope.scenes import BoolArray, FloatArray, SceneTable, row_ids
 
-Single = NDArray[np.float32]
-TIE = 2e-6  # of the edited vector's length: scores in single precision closer than this are equal
 TWIN = 4e-6  # unit vectors closer than this are one: no score in single precision tells them apart
 _COLUMNS = 1_024  # of the gallery at a time: an edit's block of scores stays in the cache
 _BLOCK = 4_096
@@ -45,8 +43,8 @@ class Gallery:
     @classmethod
     def of(cls, vectors: Vectors, table: SceneTable, any_order: bool = False) -> Gallery:
         """The gallery of a table. any_order: scenes with the same objects in other slots count as the same one."""
-        unit = _unit(vectors)
-        return cls(unit, twins(unit), table.multiset_ids if any_order else table.scene_ids)
+        real = unit(vectors)
+        return cls(real, twins(real), table.multiset_ids if any_order else table.scene_ids)
 
     def own(self, scenes: IntArray) -> tuple[IntArray, IntArray]:
         """Pairs (position in `scenes`, row): rows that show a scene, or that no score tells from one that does."""
@@ -107,7 +105,7 @@ def rank_edits(
 
 def nearest(gallery: Gallery, vectors: FloatArray, count: int) -> tuple[IntArray, FloatArray]:
     """Rows of the `count` real vectors nearest to each of these `[q, d]`, best first, and their cosines, `[q, count]`."""
-    scores = _unit(vectors) @ gallery.unit.T
+    scores = unit(vectors) @ gallery.unit.T
     count = min(count, scores.shape[1])
     best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
     theirs = np.take_along_axis(scores, best, axis=1)
@@ -115,17 +113,17 @@ def nearest(gallery: Gallery, vectors: FloatArray, count: int) -> tuple[IntArray
     return np.take_along_axis(best, order, axis=1), np.take_along_axis(theirs, order, axis=1).astype(np.float64)
 
 
-def twins(unit: Single) -> IntArray:
+def twins(vectors: Single) -> IntArray:
     """Group numbers `[n]` of unit vectors closer than TWIN, found by sorting along a few random directions. O(n log n)."""
     rng = np.random.default_rng(97)
-    ids = np.zeros(len(unit), dtype=np.int64)
+    ids = np.zeros(len(vectors), dtype=np.int64)
     for _ in range(6):
-        direction = rng.standard_normal(unit.shape[1])
-        along = np.asarray(unit, dtype=np.float64) @ (direction / np.linalg.norm(direction))
+        direction = rng.standard_normal(vectors.shape[1])
+        along = np.asarray(vectors, dtype=np.float64) @ (direction / np.linalg.norm(direction))
         order = np.lexsort((along, ids))
-        new = np.ones(len(unit), dtype=bool)
+        new = np.ones(len(vectors), dtype=bool)
         new[1:] = (np.diff(ids[order]) != 0) | (np.diff(along[order]) > TWIN)
-        ids = np.empty(len(unit), dtype=np.int64)
+        ids = np.empty(len(vectors), dtype=np.int64)
         ids[order] = np.cumsum(new) - 1
     return row_ids(ids[:, None])
 
@@ -210,7 +208,7 @@ class _Job:
         return job
 
     def set_thresholds(self, gallery: Gallery, pairs: _Pairs) -> None:
-        """Best product of each edited vector with its own rows, less and more by the tie."""
+        """Best product of each edited vector with its own rows, less and more by TIE of the edited vector's length."""
         edges = np.searchsorted(pairs.case, np.arange(0, len(self.cases) + _BLOCK, _BLOCK))
         for i, start in enumerate(range(0, len(self.cases), _BLOCK)):
             chunk = slice(start, min(start + _BLOCK, len(self.cases)))
@@ -293,11 +291,6 @@ class _Scores:
             rows, theirs = some + low, scores[some]
             job.at_least[rows] += np.count_nonzero(theirs >= job.low[rows, None], axis=1)
             job.above[rows] += np.count_nonzero(theirs > job.high[rows, None], axis=1)
-
-
-def _unit(vectors: Vectors) -> Single:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 
 def _members(ids: IntArray) -> tuple[IntArray, IntArray, IntArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bindscope.analyses.editing.findings import TARGETS, findings
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Explorer, Gallery, Note, Section, every_row, heading, record_table
 from bindscope.show.figures import BLUE, GREEN, ORANGE, VIOLET, Figure, Series
@@ -18,7 +19,6 @@ LEAD = (
     "scenes. Filled: the scene that is edited and the one that is looked for are left out of them, exactly."
 )
 ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
-TARGETS = {"value": "one concept value", "object": "the whole object"}
 LOOKS = {
     ("value", "in_sample"): Series("one concept value, in sample", BLUE, "circle", hollow=True),
     ("value", "held_out"): Series("one concept value, both scenes left out", BLUE, "circle"),
@@ -31,14 +31,13 @@ TITLES = {
     "object_recognition": "Probing: the objects of the new scene are read",
 }
 TABLE = tuple(column for column in COLUMNS if column[0] not in ("coverage", "seed", "details", "metric"))
-ORDER_MATTERS = 0.15
 SHARES = Style("share of edits", (-0.02, 1.03))
 
 
 def build(run: Run) -> Section:
     """The section."""
     every = run.results.select(analysis="editing")
-    blocks: list[Block] = [Note(text) for text in (*counted(every), *unordered(every))]
+    blocks: list[Block] = [Note(text) for text in findings(every)]
     if run.explorer:
         blocks.append(Explorer(run.explorer))
     figures = [f for metric in TITLES for f in _by_estimator(every, metric)]
@@ -56,49 +55,6 @@ def build(run: Run) -> Section:
     if main:
         blocks.append(record_table("Editing, headline figures", main, columns, folded=len(main) > 24))
     return Section("editing", "Object editing", LEAD, (*blocks, every_row(every.records)))
-
-
-def counted(every: Results) -> list[str]:
-    """How many edits were tried, and what could not be tested."""
-    out = []
-    for target, what in TARGETS.items():
-        found = {
-            str(r.extra.get("outcome", "tried")): int(r.value or 0)
-            for r in every.select(metric="n_cases", target=target, split="all")
-        }
-        if not found:
-            continue
-        missing = [f"{count:,} {name}" for name, count in found.items() if name != "tried" and count]
-        worst = max(
-            (r for r in every.select(metric="n_cases", target=target) if r.extra.get("outcome") == "not testable"),
-            key=lambda r: r.value or 0.0,
-            default=None,
-        )
-        words = f"Edits of {what}: {found.get('tried', 0):,} tried"
-        words += f"; counted and not tried: {', '.join(missing)}" if missing else "; none had to be left out"
-        if worst is not None and worst.value:
-            words += (
-                f"; {number(worst.value)} of them not testable once both scenes are left out ({plain(worst.estimator)})"
-            )
-        out.append(words + ".")
-    return out
-
-
-def unordered(every: Results) -> list[str]:
-    """A sentence where much of what retrieval misses is only the order of the objects."""
-    out = []
-    for target, what in TARGETS.items():
-        words = {"metric": "retrieval_top1", "target": target, "estimator": "ols+pos", "split": "held_out"}
-        strict = every.first(**words)
-        loose = next(iter(every.select(lambda r: r.extra == {"order": "any"}, **words)), None)
-        if strict is None or loose is None or strict.value is None or loose.value is None:
-            continue
-        if loose.value - strict.value > ORDER_MATTERS:
-            out.append(
-                f"Edits of {what}: counted in any order of the objects, retrieval is {number(loose.value)} and not "
-                f"{number(strict.value)} (ols+pos, both scenes left out); the vectors hardly say which object stands where."
-            )
-    return out
 
 
 def _by_estimator(every: Results, metric: str) -> list[Figure]:

@@ -17,7 +17,17 @@ import numpy as np
 from scipy import sparse
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.design import Vectors, concept_design, cross_products, gram, object_design, row_mean, solve
+from bindscope.design import (
+    Sums,
+    Vectors,
+    concept_design,
+    cross_products,
+    gram,
+    object_design,
+    parse_estimator,
+    row_mean,
+    solve,
+)
 from bindscope.errors import InputError, TableError
 from bindscope.parallel import over_blocks
 from bindscope.probes import Probe
@@ -81,10 +91,10 @@ class Reconstruction:
                 block: slice, rows: IntArray = rows, model: AdditiveModel = model, design: sparse.csr_matrix = design
             ) -> None:
                 some = rows[block]
-                away = np.asarray(vectors[some], dtype=np.float64) - model.mean
-                total[some] = np.einsum("nd,nd->n", away, away)
-                away -= design[block] @ model.coefficients
-                error[some] = np.einsum("nd,nd->n", away, away)
+                residual = np.asarray(vectors[some], dtype=np.float64) - model.mean
+                total[some] = np.einsum("nd,nd->n", residual, residual)
+                residual -= design[block] @ model.coefficients
+                error[some] = np.einsum("nd,nd->n", residual, residual)
 
             over_blocks(measure, len(rows), _BLOCK)
         return error, total
@@ -107,9 +117,9 @@ class Reconstruction:
 
 def fit_additive(vectors: Vectors, table: SceneTable, estimator: str, level: Level) -> AdditiveModel:
     """Fit `avg`, `avg+pos`, `ols` or `ols+pos` at a level on all rows of one table. O(n m d + p^3 + p^2 d)."""
-    kind, by_slot = _parsed(estimator)
-    sums = _Sums.of(vectors, table, kind, _design(table, level, by_slot))
-    return AdditiveModel(level, by_slot, sums.mean, sums.coefficients(kind))
+    kind, by_slot = parse_estimator(estimator)
+    sums = Sums.of(vectors, _design(table, level, by_slot), kind)
+    return AdditiveModel(level, by_slot, sums.mean, sums.fitted().coefficients)
 
 
 def fit_single(
@@ -128,8 +138,7 @@ def fit_single(
         raise TableError(
             f"{len(missing)} objects have no one-object scene, e.g. {table.object_name(int(missing[0]))!r}"
         )
-    sums = _Sums.of(vectors, table, "ols", _design(table, level, False))
-    return AdditiveModel(level, False, mean, sums.coefficients("ols"))
+    return AdditiveModel(level, False, mean, Sums.of(vectors, _design(table, level, False)).fitted().coefficients)
 
 
 def reconstruct(vectors: Vectors, table: SceneTable, estimator: str, level: Level) -> Reconstruction:
@@ -142,15 +151,13 @@ def reconstruct_held_out(
     vectors: Vectors, table: SceneTable, estimator: str, level: Level, folds: int = 5, seed: int = 0
 ) -> Reconstruction:
     """Every row rebuilt by a model fitted on the other folds; whole bags stay in one fold."""
-    kind, by_slot = _parsed(estimator)
+    kind, by_slot = parse_estimator(estimator)
     owner = scene_folds(table, folds, "bag", seed)
     design = _design(table, level, by_slot)
-    parts = [_Sums.of(vectors[owner == f], table, kind, design[owner == f]) for f in range(folds)]
-    whole = _Sums.total(parts)
-    models = []
-    for part in parts:
-        rest = whole.without(part)
-        models.append(AdditiveModel(level, by_slot, rest.mean, rest.coefficients(kind)))
+    parts = [Sums.of(vectors[owner == f], design[owner == f], kind) for f in range(folds)]
+    whole = Sums.joined(parts)
+    rests = [whole.without(part) for part in parts]
+    models = (AdditiveModel(level, by_slot, rest.mean, rest.fitted().coefficients) for rest in rests)
     return Reconstruction(table, tuple(models), owner)
 
 
@@ -223,22 +230,15 @@ def _errors_of_fit(
 ) -> tuple[FloatArray, FloatArray]:
     mean = vectors[train].mean(axis=0)
     fitted = solve(gram(design[train]), cross_products(design[train], vectors[train] - mean))
-    away = vectors[test] - mean
-    missed = away - fitted(design[test])
-    return (missed**2).sum(axis=1), (away**2).sum(axis=1)
+    centred = vectors[test] - mean
+    residual = centred - fitted(design[test])
+    return (residual**2).sum(axis=1), (centred**2).sum(axis=1)
 
 
 def _seen_objects(table: SceneTable, by_slot: bool) -> list[IntArray]:
     """Object codes that occur, per slot or overall."""
     slots = [table.object_codes[:, i] for i in range(table.n_slots)] if by_slot else [table.object_codes.ravel()]
     return [np.unique(codes[codes != ABSENT]) for codes in slots]
-
-
-def _parsed(estimator: str) -> tuple[str, bool]:
-    kind, _, slot = estimator.partition("+")
-    if kind not in ("avg", "ols") or slot not in ("", "pos"):
-        raise InputError(f"unknown estimator {estimator!r}; expected one of avg, avg+pos, ols, ols+pos")
-    return kind, slot == "pos"
 
 
 def _design(table: SceneTable, level: Level, by_slot: bool) -> sparse.csr_matrix:
@@ -249,57 +249,3 @@ def _design(table: SceneTable, level: Level, by_slot: bool) -> sparse.csr_matrix
     if level not in makers:
         raise InputError(f"unknown level {level!r}; expected level1 or level2")
     return makers[level](table, by_slot)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums over rows that determine every estimator; sums of parts add up, so folds need one pass over the data.
-
-    features: the design for `ols`, its 0/1 version (shows or not) for `avg`.
-    """
-
-    count: int
-    vector_sum: FloatArray  # [d]
-    feature_sum: FloatArray  # [p]
-    cross: FloatArray  # features' vectors [p, d]
-    gram: FloatArray  # [p, p] for ols, empty for avg
-
-    @classmethod
-    def of(cls, vectors: Vectors, table: SceneTable, kind: str, design: sparse.csr_matrix) -> _Sums:
-        features = design if kind == "ols" else design.sign()
-        return cls(
-            len(vectors),
-            np.asarray(np.sum(vectors, axis=0, dtype=np.float64)),
-            np.asarray(features.sum(axis=0), dtype=np.float64).ravel(),
-            cross_products(features, vectors),
-            gram(features) if kind == "ols" else np.zeros((0, 0)),
-        )
-
-    @classmethod
-    def total(cls, parts: list[_Sums]) -> _Sums:
-        return cls(
-            sum(part.count for part in parts),
-            np.sum([part.vector_sum for part in parts], axis=0),
-            np.sum([part.feature_sum for part in parts], axis=0),
-            np.sum([part.cross for part in parts], axis=0),
-            np.sum([part.gram for part in parts], axis=0),
-        )
-
-    def without(self, part: _Sums) -> _Sums:
-        return _Sums(
-            self.count - part.count,
-            self.vector_sum - part.vector_sum,
-            self.feature_sum - part.feature_sum,
-            self.cross - part.cross,
-            self.gram - part.gram,
-        )
-
-    @property
-    def mean(self) -> FloatArray:
-        return self.vector_sum / self.count
-
-    def coefficients(self, kind: str) -> FloatArray:
-        centred = self.cross - np.outer(self.feature_sum, self.mean)
-        if kind == "ols":
-            return solve(self.gram, centred).coefficients
-        return centred / np.maximum(self.feature_sum, 1.0)[:, None]

@@ -9,24 +9,23 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from bindscope.analyses.geometry.levels import AdditiveModel, Reconstruction
+from bindscope.analyses.retrieval import TIE, own_minus_others, top1, unit
 from bindscope.concepts import IntArray
 from bindscope.design import Vectors
-from bindscope.parallel import one_thread, over_blocks
+from bindscope.parallel import one_thread
 from bindscope.recognition import Recognised
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 MAX_GALLERY = 20_000  # above this many rows a seeded sample of the queries is scored
 SAMPLED_QUERIES = 2_000
-_CELLS = 1_000_000  # scores at once: they should stay in the cache of the processor
-_LEAST_QUERIES = 64
-_TIE = 2e-6  # cosines in single precision closer than this are equal
 
 
 def sampled_rows(n_rows: int, seed: int) -> IntArray:
     """Rows to score: all, or 2,000 drawn by seed where there are more than 20,000."""
     if n_rows <= MAX_GALLERY:
         return np.arange(n_rows, dtype=np.int64)
-    return np.sort(np.random.default_rng([seed, 53]).choice(n_rows, SAMPLED_QUERIES, replace=False))
+    return np.sort(stream(seed, "retrieval queries").choice(n_rows, SAMPLED_QUERIES, replace=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +43,7 @@ class Gallery:
     def of(cls, vectors: Vectors, table: SceneTable) -> Gallery:
         """Normalise and order the embeddings of a table once; a zero vector stays zero."""
         order = np.lexsort((table.scene_ids, table.multiset_ids))
-        length = np.linalg.norm(vectors, axis=1)[order]
-        unit = np.asarray(vectors[order], dtype=np.float32)
-        unit /= np.where(length > 0, length, 1.0).astype(np.float32)[:, None]
-        return cls(unit, table.scene_ids[order], table.multiset_ids[order])
+        return cls(unit(vectors[order]), table.scene_ids[order], table.multiset_ids[order])
 
     def runs(self, by_slot: bool) -> tuple[IntArray, IntArray]:
         """First row and end of each scene (or multiset) in the ordered rows, by its number.
@@ -68,7 +64,7 @@ class Gallery:
         """Which multisets have one embedding in all their rows, up to rounding: 1 - cos at most 2e-6."""
         cosines = np.einsum("nd,nd->n", self.unit, self.unit[first[self.multisets]])
         blind = np.ones(len(first), dtype=bool)
-        blind[self.multisets[cosines < 1 - _TIE]] = False
+        blind[self.multisets[cosines < 1 - TIE]] = False
         return blind
 
 
@@ -83,8 +79,7 @@ def retrieve(gallery: Gallery, rebuilt: Reconstruction, rows: IntArray) -> Recog
     """For each of the rows: is the nearest real embedding (raw cosine, all rows are the gallery) one of the same scene?
 
     The same scene up to the order of objects for models without slots, and where the embedding itself is the same in every
-    order. A tie with another scene is a miss. Equal
-    reconstructions are scored once, in the span of the model's components where that is smaller:
+    order. Equal reconstructions are scored once, in the span of the model's components where that is smaller:
     O(distinct * n * min(d, components)).
     """
     gaps = np.zeros(len(rows))
@@ -92,7 +87,7 @@ def retrieve(gallery: Gallery, rebuilt: Reconstruction, rows: IntArray) -> Recog
         here = np.flatnonzero(rebuilt.owner[rows] == number)
         if len(here):
             gaps[here] = _gaps_of_model(gallery, rebuilt, model, rows[here])
-    return Recognised(gaps > _TIE, np.abs(gaps) <= _TIE)
+    return top1(gaps)
 
 
 def _gaps_of_model(gallery: Gallery, rebuilt: Reconstruction, model: AdditiveModel, rows: IntArray) -> FloatArray:
@@ -103,31 +98,14 @@ def _gaps_of_model(gallery: Gallery, rebuilt: Reconstruction, model: AdditiveMod
     design = model.design(table.take(chosen))
     basis = _span(model, len(chosen))
     if basis is None:
-        guesses, unit = design @ model.coefficients + model.mean, gallery.unit
+        guesses, real = design @ model.coefficients + model.mean, gallery.unit
     else:
         guesses = design @ (model.coefficients @ basis) + model.mean @ basis
-        unit = gallery.unit @ basis.astype(np.float32)
+        real = gallery.unit @ basis.astype(np.float32)
     length = np.maximum(np.linalg.norm(guesses, axis=1, keepdims=True), 1e-300)
     first_row, end = gallery.runs(model.by_slot)
     own = ids[chosen]
-    return own_minus_others((guesses / length).astype(np.float32), unit, first_row[own], end[own])[back]
-
-
-def own_minus_others(
-    queries: NDArray[np.float32], gallery: NDArray[np.float32], first: IntArray, end: IntArray
-) -> FloatArray:
-    """Largest product of query i `[q, r]` with its own rows first[i]..end[i] of the gallery `[n, r]`, minus that with others."""
-    across = np.arange(int((end - first).max(initial=0)))
-
-    def gaps(some: slice) -> NDArray[np.float32]:
-        scores = queries[some] @ gallery.T
-        mine = np.minimum(first[some, None] + across, end[some, None] - 1)  # short runs repeat their last row
-        own = np.take_along_axis(scores, mine, axis=1).max(axis=1)
-        np.put_along_axis(scores, mine, -np.inf, axis=1)
-        return np.asarray(own - scores.max(axis=1))
-
-    parts = over_blocks(gaps, len(queries), max(_LEAST_QUERIES, _CELLS // max(len(gallery), 1)))
-    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+    return own_minus_others((guesses / length).astype(np.float32), real, first_row[own], end[own])[back]
 
 
 def _span(model: AdditiveModel, n_queries: int) -> FloatArray | None:

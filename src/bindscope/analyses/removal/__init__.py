@@ -9,7 +9,7 @@ ANALYSIS = Analysis(
     name="removal",
     title="Targeted removal",
     about="what can still be read once concepts or objects are subtracted",
-    measure="bindscope.analyses.removal.reference:measure",
+    measure="bindscope.analyses.removal.measure:measure",
     metrics={
         "cross_entropy_gain": Metric("Cross-entropy gain"),
         "gain_kept": Metric("Share of the gain that is kept"),

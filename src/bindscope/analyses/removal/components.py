@@ -12,22 +12,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bindscope.analyses.retrieval import top1, unit
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import (
     NEGLIGIBLE,
     LeastSquares,
+    Sums,
     Vectors,
     checked_vectors,
     concept_design,
-    cross_products,
-    gram,
     object_design,
     row_mean,
-    solve,
 )
 from bindscope.errors import InputError
+from bindscope.recognition import Recognised
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import random_cycle
 
@@ -54,12 +53,12 @@ class Components:
             return self.component(table, "objects") - self.component(table, "concepts")
         raise InputError(f"unknown component {part!r}; expected one of {', '.join(PARTS)}")
 
-    def left(self, vectors: Vectors, table: SceneTable, part: Part | None, strength: float = 1.0) -> FloatArray:
+    def residual(self, vectors: Vectors, table: SceneTable, part: Part | None, strength: float = 1.0) -> FloatArray:
         """Centred vectors minus `strength` times a component (None: nothing is subtracted), `[n, d]`."""
-        away = np.asarray(vectors, dtype=np.float64) - self.mean
+        centred = np.asarray(vectors, dtype=np.float64) - self.mean
         if part is None:
-            return away
-        return without_rounding(away - strength * self.component(table, part), away)
+            return centred
+        return without_rounding(centred - strength * self.component(table, part), centred)
 
     @property
     def interaction_rank(self) -> int:
@@ -75,21 +74,15 @@ def fit_components(
     some, inside = (array, table) if rows is None else (array[rows], table.take(rows))
     if not len(some):
         raise InputError("no row to fit the components on; give at least one")
-    mean = row_mean(some)
-
-    def fitted(part: str) -> LeastSquares:
-        design = (concept_design if part == "concepts" else object_design)(inside, by_slot)
-        total = np.asarray(design.sum(axis=0)).ravel()
-        return solve(gram(design), cross_products(design, some) - np.outer(total, mean))
-
-    return Components(mean, by_slot, fitted("concepts"), fitted("objects"))
+    concepts = Sums.of(some, concept_design(inside, by_slot))
+    return Components(concepts.mean, by_slot, concepts.fitted(), Sums.of(some, object_design(inside, by_slot)).fitted())
 
 
-def without_rounding(left: FloatArray, before: FloatArray) -> FloatArray:
-    """What is left, or exact zeros where it is below 1e-8 of the variance that was there before."""
-    if float((left**2).sum()) < NEGLIGIBLE * float((before**2).sum()):
-        return np.zeros_like(left)
-    return left
+def without_rounding(residual: FloatArray, centred: FloatArray) -> FloatArray:
+    """The residual, or exact zeros where it is below 1e-8 of the variance that was there before."""
+    if float((residual**2).sum()) < NEGLIGIBLE * float((centred**2).sum()):
+        return np.zeros_like(residual)
+    return residual
 
 
 def permuted(table: SceneTable, part: Part, rng: np.random.Generator) -> SceneTable | None:
@@ -121,41 +114,29 @@ def _exchanged(column: IntArray, known: IntArray, rng: np.random.Generator) -> I
 
 def corrected_interaction(vectors: Vectors, table: SceneTable, components: Components) -> float:
     """Share of the variance that the interaction explains, without what its degrees of freedom alone would; may be < 0."""
-    away = components.left(vectors, table, None)
-    total = float((away**2).sum())
+    total, residual, concepts = (
+        float((components.residual(vectors, table, part) ** 2).sum()) for part in (None, "objects", "concepts")
+    )
     if total <= 0:
         return 0.0
-    without = components.left(vectors, table, "objects")
-    concepts = components.left(vectors, table, "concepts")
-    residual, gained = float((without**2).sum()), float((concepts**2).sum()) - float((without**2).sum())
+    gained = concepts - residual
     free = len(table) - components.objects.rank
     noise = residual / free * components.interaction_rank if free > 0 else float("nan")
     return (gained - noise) / total
 
 
-def retrieved(
-    left: FloatArray, vectors: Vectors, table: SceneTable, rows: IntArray, tie: float = 2e-6
-) -> tuple[BoolArray, BoolArray]:
-    """Does what is left of these rows still find its own scene among all vectors (centred cosine)? Hits and ties `[q]`.
+def retrieved(residual: FloatArray, vectors: Vectors, table: SceneTable, rows: IntArray) -> Recognised:
+    """Does the residual of these rows `[n, d]` still find its own scene among all vectors (centred cosine)? `[q]`.
 
     A real vector that equals the row's own (within rounding) is no competitor: nobody could tell the two apart.
     """
-    unit = _unit(np.asarray(vectors, dtype=np.float64) - row_mean(vectors))
-    asked = _unit(left[rows])
-    right, tied = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
-    ids = table.scene_ids
-    step = max(1, 8_000_000 // len(unit))
+    real, asked = unit(np.asarray(vectors, dtype=np.float64) - row_mean(vectors)), unit(residual[rows])
+    gaps, ids = np.zeros(len(rows)), table.scene_ids
+    step = max(1, 8_000_000 // len(real))
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        scores, alike = asked[start : start + step] @ unit.T, unit[some] @ unit.T > 1 - 1e-6
+        scores, alike = asked[start : start + step] @ real.T, real[some] @ real.T > 1 - 1e-6
         own = (ids[some][:, None] == ids[None, :]) | alike
         best = np.where(own, scores, -np.inf).max(axis=1)
-        gap = best - np.where(own, -np.inf, scores).max(axis=1)
-        right[start : start + step] = gap > tie
-        tied[start : start + step] = np.abs(gap) <= tie
-    return right, tied
-
-
-def _unit(vectors: FloatArray) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1.0), dtype=np.float32)
+        gaps[start : start + step] = best - np.where(own, -np.inf, scores).max(axis=1)
+    return top1(gaps)

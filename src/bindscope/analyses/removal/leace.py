@@ -49,8 +49,8 @@ class Eraser:
 
     def __call__(self, vectors: Vectors) -> FloatArray:
         """Vectors `[n, d]` without what the labels explain, centred by the fitted mean."""
-        away = np.asarray(vectors, dtype=np.float64) - self.mean
-        return np.asarray(away - (away @ self.read) @ self.write)
+        centred = np.asarray(vectors, dtype=np.float64) - self.mean
+        return np.asarray(centred - (centred @ self.read) @ self.write)
 
     def first(self, count: int) -> Eraser:
         """The eraser of the `count` most telling directions alone."""
@@ -107,8 +107,8 @@ def _known(level: Level) -> Level:
 
 def _whitening(vectors: Vectors) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean `[d]`, W `[d, r]` into white axes and its inverse `[d, r]`, in the span of the vectors."""
-    away, mean = centre(vectors)
-    values, axes = linalg.eigh(away.T @ away / len(away))
+    centred, mean = centre(vectors)
+    values, axes = linalg.eigh(centred.T @ centred / len(centred))
     keep = values > _TOLERANCE * max(float(values[-1]), 1e-300)
     root = np.sqrt(values[keep])
     return mean, axes[:, keep] / root, axes[:, keep] * root

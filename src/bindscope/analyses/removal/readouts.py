@@ -19,6 +19,7 @@ from bindscope.probes import PENALTIES, Probe, ProbeSet, constant_cross_entropy,
 from bindscope.recognition import recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import split_scenes
+from bindscope.streams import stream
 
 REMOVAL_PENALTIES = (1e5, 1e3, 1e2, 1e1, 1e0, *PENALTIES)  # the largest is the constant predictor, with few rows too
 HIDDEN = 256
@@ -46,41 +47,43 @@ class Reading:
 
 
 def read(
-    left: FloatArray,
+    residual: FloatArray,
     table: SceneTable,
     train: BoolArray,
     test: BoolArray,
     seed: int = 0,
     like: ProbeSet | None = None,
 ) -> Reading:
-    """Train linear read-outs on the rows `train` of what is left `[n, d]` and judge them on the rows `test`.
+    """Train linear read-outs on the rows `train` of the residual `[n, d]` and judge them on the rows `test`.
 
     `like`: take the penalties of these read-outs (for controls, whose own choice would be the same). Starting from their
     weights as well takes twice as long: a permuted component doubles the variance, and the old optimum is far off.
     """
-    if not _varies(left, train):
+    if not _varies(residual, train):
         return _nothing(table, test)
-    probes = fit_probes(left, table, train, seed, REMOVAL_PENALTIES, choose_by="cross_entropy", like=like)
-    heads = [(probe, left[test]) for probe in (*probes.concepts, probes.objects)]
+    probes = fit_probes(residual, table, train, seed, REMOVAL_PENALTIES, choose_by="cross_entropy", like=like)
+    heads = [(probe, residual[test]) for probe in (*probes.concepts, probes.objects)]
     return _judged(heads, table, probes.train, test, probes)
 
 
-def read_by_network(left: FloatArray, table: SceneTable, train: BoolArray, test: BoolArray, seed: int = 0) -> Reading:
+def read_by_network(
+    residual: FloatArray, table: SceneTable, train: BoolArray, test: BoolArray, seed: int = 0
+) -> Reading:
     """The same by a network with one hidden layer of 256 rectified units, from the constant predictor on.
 
     Every head stops at the epoch that reads 20 % of the training bags best, by cross-entropy (epoch 0 is the constant
     predictor). Adam with weight decay; O(epochs n d hidden).
     """
-    if not _varies(left, train):
+    if not _varies(residual, train):
         return _nothing(table, test)
     used = np.zeros(len(table), dtype=bool)
     used[training_rows(train, seed)] = True
-    inputs, mean, scale = _scaled(left, used)
+    inputs, mean, scale = _scaled(residual, used)
     inside = table.take(used)
     members = [inside.members(k) for k in range(table.space.n_concepts)] + [inside.members()]
     network = _Network.start(inputs.shape[1], members, seed)
     best = network.train(inputs, members, _inner(inside, seed), seed)
-    outside = ((left[test] - mean) / scale).astype(np.float32)
+    outside = ((residual[test] - mean) / scale).astype(np.float32)
     heads = [(probe, np.maximum(outside @ first + offset, 0.0)) for first, offset, probe in best]
     return _judged(heads, table, used, test, None)
 
@@ -126,10 +129,10 @@ def _gain(
     return gain
 
 
-def _varies(left: FloatArray, train: BoolArray) -> bool:
+def _varies(residual: FloatArray, train: BoolArray) -> bool:
     """Whether the training rows differ by more than rounding, beside what there is in all rows."""
-    away = left[train] - row_mean(left[train])
-    return bool((away**2).mean() > NEGLIGIBLE * (left**2).mean())
+    centred = residual[train] - row_mean(residual[train])
+    return bool((centred**2).mean() > NEGLIGIBLE * (residual**2).mean())
 
 
 def _nothing(table: SceneTable, test: BoolArray) -> Reading:
@@ -143,11 +146,11 @@ def _nothing(table: SceneTable, test: BoolArray) -> Reading:
     return Reading(test, right, tied, np.zeros(right.shape))
 
 
-def _scaled(left: FloatArray, train: BoolArray) -> tuple[Single, FloatArray, float]:
-    mean = row_mean(left[train])
-    away = left[train] - mean
-    scale = max(float(np.sqrt((away**2).mean())), 1e-300)
-    return (away / scale).astype(np.float32), mean, scale
+def _scaled(residual: FloatArray, train: BoolArray) -> tuple[Single, FloatArray, float]:
+    mean = row_mean(residual[train])
+    centred = residual[train] - mean
+    scale = max(float(np.sqrt((centred**2).mean())), 1e-300)
+    return (centred / scale).astype(np.float32), mean, scale
 
 
 def _inner(table: SceneTable, seed: int) -> BoolArray:
@@ -171,7 +174,7 @@ class _Network:
     @classmethod
     def start(cls, dimensions: int, members: Members, seed: int) -> _Network:
         """Random first layer; outputs that give the frequencies of the training rows."""
-        rng = np.random.default_rng([seed, 91])
+        rng = stream(seed, "network weights")
         first = rng.standard_normal((dimensions, HIDDEN)) * np.sqrt(2.0 / dimensions)
         logs = []
         for codes, count in members:
@@ -185,7 +188,7 @@ class _Network:
         """Weights of each head at its best epoch."""
         fit, stop = np.flatnonzero(inner), np.flatnonzero(~inner if (~inner).any() else inner)
         targets = np.concatenate([_shares(codes, count) for codes, count in members], axis=1)
-        rng, adam = np.random.default_rng([seed, 92]), _Adam.start(self.weights)
+        rng, adam = stream(seed, "network batches"), _Adam.start(self.weights)
         best, figures, waited = self._heads(), self._losses(inputs[stop], members, stop), 0
         for _ in range(EPOCHS):
             order = rng.permutation(fit)

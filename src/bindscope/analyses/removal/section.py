@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bindscope.analyses.removal.findings import OBJECTS, findings, nothing_more
+from bindscope.analyses.removal.findings import OBJECTS, findings
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Gallery, Note, Section, every_row, heading, record_table
 from bindscope.show.figures import (
@@ -41,7 +41,6 @@ NAMES = {
     "permuted_concepts": "− permuted concepts (control)",
     "permuted_objects": "− permuted objects (control)",
 }
-__all__ = ["build", "findings", "nothing_more"]
 CONCEPT = Series("concepts", BLUE, "circle")
 OBJECT = Series("objects", ORANGE, "diamond")
 TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "split"))

@@ -41,11 +41,11 @@ def test_what_is_left_is_the_residual_of_lstsq(name: str, by_slot: bool) -> None
     fitted = fit_components(vectors, table, by_slot=by_slot)
     without_concepts = residual(vectors, concept_design(table, by_slot).toarray())
     without_objects = residual(vectors, object_design(table, by_slot).toarray())
-    np.testing.assert_allclose(fitted.left(vectors, table, "concepts"), without_concepts, atol=1e-8)
-    np.testing.assert_allclose(fitted.left(vectors, table, "objects"), without_objects, atol=1e-8)
+    np.testing.assert_allclose(fitted.residual(vectors, table, "concepts"), without_concepts, atol=1e-8)
+    np.testing.assert_allclose(fitted.residual(vectors, table, "objects"), without_objects, atol=1e-8)
     interaction = vectors - vectors.mean(axis=0) + without_objects - without_concepts
-    np.testing.assert_allclose(fitted.left(vectors, table, "interaction"), interaction, atol=1e-8)
-    np.testing.assert_allclose(fitted.left(vectors, table, None), vectors - vectors.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(fitted.residual(vectors, table, "interaction"), interaction, atol=1e-8)
+    np.testing.assert_allclose(fitted.residual(vectors, table, None), vectors - vectors.mean(axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -55,7 +55,7 @@ def test_theorem_what_is_left_is_orthogonal_to_what_is_asked_and_before_it_was_n
     table = TABLES[name]
     vectors = noise(table)
     fitted = fit_components(vectors, table)
-    left = fitted.left(vectors, table, part)  # type: ignore[arg-type]
+    left = fitted.residual(vectors, table, part)  # type: ignore[arg-type]
     asked = {"concepts": concept_design(table, False), "objects": object_design(table, False)}.get(part)
     if asked is None:
         return
@@ -70,10 +70,10 @@ def test_separate_rows_fit_and_other_rows_are_judged() -> None:
     world = plant("bag", table, dim=30, slots="own", seed=1)
     rows = split_scenes(table, 0.5, "bag", 0)
     fitted = fit_components(world.vectors, table, rows)
-    left = fitted.left(world.vectors, table, "concepts")
+    left = fitted.residual(world.vectors, table, "concepts")
     assert np.abs(left).max() == 0.0  # additive without noise: any rows give the truth, and rounding is zero
     noisy = plant("bag", table, dim=30, noise=0.5, seed=1).vectors
-    inside = fit_components(noisy, table, rows).left(noisy, table, "concepts")
+    inside = fit_components(noisy, table, rows).residual(noisy, table, "concepts")
     assert (inside[~rows] ** 2).mean() > (inside[rows] ** 2).mean()
     with pytest.raises(InputError, match="no row to fit"):
         fit_components(noisy, table, np.zeros(len(table), dtype=bool))
@@ -83,8 +83,8 @@ def test_strength_is_a_dose_and_rounding_is_zero() -> None:
     table = scenes(4, 3)
     vectors = noise(table)
     fitted = fit_components(vectors, table)
-    full, half = (fitted.left(vectors, table, "concepts", s) for s in (1.0, 0.5))
-    np.testing.assert_allclose(half, (full + fitted.left(vectors, table, None)) / 2)
+    full, half = (fitted.residual(vectors, table, "concepts", s) for s in (1.0, 0.5))
+    np.testing.assert_allclose(half, (full + fitted.residual(vectors, table, None)) / 2)
     before = np.ones((5, 3))
     assert (without_rounding(before * 0.9e-4, before) == 0).all()
     assert (without_rounding(before * 1.1e-4, before) != 0).all()
@@ -192,18 +192,18 @@ def test_concepts_go_and_objects_stay_where_objects_are_more_than_concepts(
     table = scenes(*sizes)
     vectors = plant(kind, table, dim=128, slots=slots, seed=4).vectors  # type: ignore[arg-type]
     fitted, (train, test) = fit_components(vectors, table), halves(table)
-    before = read(fitted.left(vectors, table, None), table, train, test)
+    before = read(fitted.residual(vectors, table, None), table, train, test)
     assert before.right.mean(axis=0).min() > 0.9
     assert before.gain.mean(axis=0).min() > 0.5
-    without = read(fitted.left(vectors, table, "concepts"), table, train, test)
+    without = read(fitted.residual(vectors, table, "concepts"), table, train, test)
     assert abs(without.gain[:, :2].mean()) < 0.01
     assert without.right[:, :2].mean() <= 0.3
     assert without.right[:, 2].mean() >= 0.9
-    gone = read(fitted.left(vectors, table, "objects"), table, train, test)
+    gone = read(fitted.residual(vectors, table, "objects"), table, train, test)
     assert np.abs(gone.gain.mean(axis=0)).max() < 0.01
     wrong = permuted(table, "concepts", np.random.default_rng(1))
     assert wrong is not None
-    control = fitted.left(vectors, table, None) - fitted.component(wrong, "concepts")
+    control = fitted.residual(vectors, table, None) - fitted.component(wrong, "concepts")
     unharmed = read(control, table, train, test, like=before.probes)
     assert unharmed.right.mean(axis=0).min() > 0.9
 
@@ -230,10 +230,10 @@ def test_removal_reaches_its_figures_on_tables_of_many_shapes(name: str, kind: s
     concepts = table.space.n_concepts
     for seed in (2, 5, 7):
         train = split_scenes(table, 0.4, "bag", seed)
-        without = read(fitted.left(vectors, table, "concepts"), table, train, ~train, seed)
+        without = read(fitted.residual(vectors, table, "concepts"), table, train, ~train, seed)
         assert np.abs(without.gain[:, :concepts].mean(axis=0)).max() < 0.01
         assert without.right[:, concepts].mean() >= 0.9
-        gone = read(fitted.left(vectors, table, "objects"), table, train, ~train, seed)
+        gone = read(fitted.residual(vectors, table, "objects"), table, train, ~train, seed)
         assert np.abs(gone.gain.mean(axis=0)).max() < 0.01
 
 
@@ -241,7 +241,7 @@ def test_removal_reaches_its_figures_on_tables_of_many_shapes(name: str, kind: s
 def test_on_tiny_tables_no_gain_is_no_gain(table: SceneTable) -> None:
     """However few scenes train, a read-out of noise gains and loses nothing: what they do not show is not asked."""
     vectors = plant("object", table, dim=128, seed=5).vectors
-    left = fit_components(vectors, table).left(vectors, table, "concepts")
+    left = fit_components(vectors, table).residual(vectors, table, "concepts")
     for seed in range(4):
         train = split_scenes(table, 0.4, "bag", seed)
         found = read(left, table, train, ~train, seed)
@@ -253,7 +253,7 @@ def test_rounding_in_the_training_rows_is_no_signal() -> None:
     """In a 2 x 2 grid two objects that share a value leave nothing, and others do; what trains is rounding."""
     table = scenes(2, 2)
     vectors = plant("object", table, dim=64, seed=1).vectors
-    left = fit_components(vectors, table).left(vectors, table, "concepts")
+    left = fit_components(vectors, table).residual(vectors, table, "concepts")
     train = ~table.unshared
     assert np.abs(left[train]).max() < 1e-9 < np.abs(left[~train]).max()
     for reader in (read, read_by_network):
@@ -288,7 +288,7 @@ def test_in_a_bag_the_object_component_is_the_concept_component() -> None:
         fitted = fit_components(vectors, table)
         assert abs(corrected_interaction(vectors, table, fitted)) < 2e-3
         assert fitted.interaction_rank > 0
-        without = read(fitted.left(vectors, table, "concepts"), table, train, test)
+        without = read(fitted.residual(vectors, table, "concepts"), table, train, test)
         assert np.abs(without.gain.mean(axis=0)).max() < 0.02
     vectors = plant("mixed", table, dim=64, noise=0.3, seed=2).vectors
     assert corrected_interaction(vectors, table, fit_components(vectors, table)) > 0.2
@@ -299,7 +299,7 @@ def test_a_network_finds_what_the_linear_read_out_misses_and_nothing_in_noise() 
     table = scenes(6, 5)
     train, test = halves(table)
     vectors = plant("object", table, dim=96, seed=3).vectors
-    left = fit_components(vectors, table).left(vectors, table, "concepts")
+    left = fit_components(vectors, table).residual(vectors, table, "concepts")
     linear, network = read(left, table, train, test), read_by_network(left, table, train, test)
     assert linear.gain[:, :2].mean() < 0.01
     assert network.gain[:, :2].mean() > 0.3
@@ -330,7 +330,7 @@ def test_read_outs_like_others_take_their_penalties() -> None:
     table = scenes(5, 4)
     train, test = halves(table)
     vectors = plant("mixed", table, dim=40, noise=0.4, seed=6).vectors
-    left = fit_components(vectors, table).left(vectors, table, None)
+    left = fit_components(vectors, table).residual(vectors, table, None)
     cold = read(left, table, train, test)
     moved = left + 0.05 * noise(table, 40)
     like = read(moved, table, train, test, like=cold.probes)
@@ -345,11 +345,10 @@ def test_retrieval_of_what_is_left() -> None:
     table = scenes(4, 3)
     vectors = plant("object", table, dim=40, slots="own").vectors
     fitted, rows = fit_components(vectors, table), np.arange(0, len(table), 3)
-    hit, tied = retrieved(fitted.left(vectors, table, None), vectors, table, rows)
-    assert hit.all()
-    hit, tied = retrieved(fitted.left(vectors, table, "objects"), vectors, table, rows)
-    assert not hit.any()
-    assert tied.all()
+    assert retrieved(fitted.residual(vectors, table, None), vectors, table, rows).right.all()
+    gone = retrieved(fitted.residual(vectors, table, "objects"), vectors, table, rows)
+    assert not gone.right.any()
+    assert gone.tied.all()
 
 
 @pytest.mark.parametrize("table", [incomplete(scenes(5, 4), 0.6), random_scenes(3, 3, 2, n=90, m=3, seed=2), scenes(6)])
@@ -357,6 +356,6 @@ def test_odd_tables_are_read(table: SceneTable) -> None:
     vectors = plant("object", table, dim=50, seed=1).vectors
     train, test = halves(table)
     fitted = fit_components(vectors, table)
-    gone = read(fitted.left(vectors, table, "objects"), table, train, test)
+    gone = read(fitted.residual(vectors, table, "objects"), table, train, test)
     assert gone.right.shape == (int(test.sum()), table.space.n_concepts + 1)
     assert np.abs(gone.gain.mean(axis=0)).max() < 0.05
