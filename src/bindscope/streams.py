@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 STREAMS = {
+    "pair queries": 137,
     "scene split": 11,
     "scene folds": 13,
     "object order": 17,

@@ -257,6 +257,25 @@ def explorer_content() -> dict[str, Any]:
     }
 
 
+def pair_records() -> list[Record]:
+    """Pairs: headlines, the baseline, two kinds of edit, a note."""
+    found = []
+    for metric, value, chance in (("pair_preference", 0.7, 0.5), ("pair_all_right", 0.3, 1 / 3)):
+        for target in ("all", "same_bag"):
+            words = {"target": target, "chance": chance, "split": "all", "n_ties": 0}
+            found.append(record("pairs", metric, value, 0.05, estimator="zero_shot", **words))
+            found.append(record("pairs", metric, 0.5, 0.05, estimator="bag_of_words", **words))
+            found.append(record("pairs", metric, value, estimator="zero_shot", extra={"ties": "right"}, **words))
+        for edit in ("swapped attribute", "replaced object"):
+            extra = {"edit": edit}
+            found.append(
+                record("pairs", metric, value, 0.1, estimator="zero_shot", target="all", chance=chance, extra=extra)
+            )
+    found.append(record("pairs", "n_items", 120.0, target="all"))
+    note = {"note": "that stand more than once", "rows": ["3"], "left_out": False}
+    return [*found, record("pairs", "n_odd_items", 1.0, target="duplicate", extra=note)]
+
+
 def every_record() -> list[Record]:
     """All of them."""
     return [
@@ -266,6 +285,7 @@ def every_record() -> list[Record]:
         *removal_records(),
         *editing_records(),
         *later_records(),
+        *pair_records(),
         *audit_records(),
     ]
 

@@ -37,6 +37,7 @@ BUILT_IN = {
     "crossmodal": "bindscope.analyses.crossmodal:ANALYSIS",
     "alignment": "bindscope.analyses.alignment:ANALYSIS",
     "training": "bindscope.analyses.training:ANALYSIS",
+    "pairs": "bindscope.analyses.pairs:ANALYSIS",
 }
 
 
@@ -51,7 +52,8 @@ class Analysis:
     """One question, as one folder answers it. Functions are named as "module:function" and imported when they are used.
 
     name: the word of the column `analysis`. title, about: its heading and one line. default: whether `diagnose` runs it
-    unasked. needs: `captions` where it needs a second side. metrics: words of its own metrics; those that several analyses
+    unasked. data: what it is of, `scenes` or
+    `pairs`. needs: `captions` where it needs a second side. metrics: words of its own metrics; those that several analyses
     share stand in `show.words`. measure(context): its figures; None where another command makes them. section(run): its part
     of the page; None gives tables and plots of all its metrics. table(results): its table in the terminal; None lists its
     headline figures. findings(results): sentences that the figures carry, said below that table. cost(table, dimensions):
@@ -62,6 +64,7 @@ class Analysis:
     title: str
     about: str
     default: bool = False
+    data: str = "scenes"
     needs: tuple[str, ...] = ()
     metrics: Mapping[str, Metric | str] = field(default_factory=dict)
     measure: str | None = None
@@ -127,14 +130,14 @@ def _found(path: tuple[str, ...]) -> Mapping[str, Analysis]:
     return found
 
 
-def measurable() -> tuple[str, ...]:
-    """Names of the analyses that `diagnose` can run."""
-    return tuple(name for name, one in analyses().items() if one.measure is not None)
+def measurable(data: str | None = "scenes") -> tuple[str, ...]:
+    """Names of the analyses that `diagnose` can run on scenes or on pairs (None: on either)."""
+    return tuple(name for name, one in analyses().items() if one.measure is not None and data in (None, one.data))
 
 
-def default() -> tuple[str, ...]:
-    """Names of the analyses that `diagnose` runs unasked."""
-    return tuple(name for name, one in analyses().items() if one.default)
+def default(data: str = "scenes") -> tuple[str, ...]:
+    """Names of the analyses that `diagnose` runs unasked on such data."""
+    return tuple(name for name, one in analyses().items() if one.default and one.data == data)
 
 
 def two_sided() -> tuple[str, ...]:
@@ -150,5 +153,5 @@ def page_order() -> tuple[str, ...]:
 
 def analysis_names() -> dict[str, str]:
     """Analyses that `diagnose` can run, with a line on each."""
-    package = {name: REGISTRY.package_of(name) for name in measurable()}
+    package = {name: REGISTRY.package_of(name) for name in measurable(None)}
     return {name: analyses()[name].about + (f" (from {package[name]})" if package[name] else "") for name in package}

@@ -18,6 +18,7 @@ class ControlledEncoder(Encoder):
     """Scenes by the scene encoder, queries by the query encoder; any data whose concepts have as many values or fewer."""
 
     modalities = frozenset({"text", "image", "labels"})
+    reads_inputs = False
 
     def __init__(self, name: str, directory: Path, config: TrainConfig, model: Any) -> None:
         self.name, self.directory, self.config, self.model = name, directory, config, model

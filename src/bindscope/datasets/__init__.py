@@ -11,7 +11,7 @@ from bindscope.datasets.items import Dataset, Items
 from bindscope.errors import BindscopeWarning, InputError
 from bindscope.names import Registry, made_by
 
-__all__ = ["Dataset", "Items", "dataset_names", "dataset_options", "load_dataset"]
+__all__ = ["Dataset", "Items", "data_kind", "dataset_names", "dataset_options", "load_dataset"]
 
 LOADERS = {
     "text": "bindscope.datasets.recipe:load_words",
@@ -20,7 +20,10 @@ LOADERS = {
     "clevr2d": "bindscope.datasets.images.drawn:load_drawn",
     "clevr": "bindscope.datasets.images.drawn:load_drawn",
     "folder": "bindscope.datasets.images.folder:load_folder",
+    "pairs": "bindscope.datasets.pairs:refuse_as_scenes",
+    "outcomes": "bindscope.datasets.pairs:refuse_as_scenes",
 }
+PAIRED = ("pairs", "outcomes")  # captions with negatives instead of scenes
 DRAWN = frozenset({"clevr2d", "clevr"})  # their pictures are made once and kept
 PATTERNS = {
     "text:AxB": "captions of the first A adjectives and B nouns (1..20), e.g. text:10x10?same=true&singles=true",
@@ -29,6 +32,8 @@ PATTERNS = {
     "clevr:CxS": "rendered scenes like CLEVR's, e.g. clevr:8x3?singles=true&sizes=2&materials=2 (extra render)",
     "folder:DIR": "images with labels.csv (filename, object1_color, ..., or PUG:SPARE's columns with ?world=NAME)",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
+    "pairs:FILE": "captions with negatives, with or without pictures (CSV, TSV, JSON, JSONL, parquet, or a directory of them)",
+    "outcomes:FILE": "published outcomes item by item, also as a model: diagnose outcomes:FILE --data pairs:FILE",
     "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
 }
 TEXT_OPTIONS = {
@@ -67,6 +72,15 @@ def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
     for note in dataset.notes:
         warnings.warn(note, BindscopeWarning, stacklevel=2)
     return dataset
+
+
+def data_kind(name: str) -> str:
+    """What analyses a name of data is for: `pairs` or `scenes`.
+
+    >>> data_kind("pairs:swap.json"), data_kind("text:8x8")
+    ('pairs', 'scenes')
+    """
+    return "pairs" if name.partition(":")[0] in PAIRED else "scenes"
 
 
 def dataset_names() -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bindscope.concepts import ABSENT, IntArray
+from bindscope.datasets.items import Dataset
 from bindscope.datasets.pair_layouts import Layout, RawPair, category_of, identity_of, image_places, recognise
 from bindscope.datasets.rows import SUFFIXES, Row, Rows, read_rows
 from bindscope.errors import InputError, StoreError, TableError
@@ -59,7 +60,8 @@ class PairNote:
 class PairSet:
     """n items: a right caption, wrong ones, and what asks for them (another wording, an image, or both).
 
-    texts: distinct captions. caption `[n]`, paraphrase `[n]` (-1: none), negatives `[n, K]` (-1 pads): positions in texts.
+    texts: distinct captions in the order of the file, an item's caption first, then its other wording, then its negatives.
+    caption `[n]`, paraphrase `[n]` (-1: none), negatives `[n, K]` (-1 pads): positions in texts.
     images: pictures that are there; image, other_image `[n]`: positions (-1: none); other_image is the picture that the
     first negative describes. cluster `[n]`: items of one picture, or of one caption where none is named, share a number.
     place `[n]`: of the right caption among options, from 0 (-1: no options). right: how the right caption is known.
@@ -107,6 +109,14 @@ class PairSet:
         return replace(self, **arrays, digest=mixed)
 
 
+PAIR_WORDS = {
+    "?images=DIR": "directory of the pictures (beside the file)",
+    "?category=COLUMN": "column that groups items (category, type and subtype, tag, or the file)",
+    "?right=0": "place of the right caption among options, from 0, where no column tells it",
+    "?text=true": "what text alone answers, without pictures (false)",
+}
+
+
 def load_pairs(rest: str, name: str, cache: Path | None = None) -> PairSet:
     """The pairs of `FILE_OR_DIRECTORY?options`.
 
@@ -143,8 +153,25 @@ class _Part:
     notes: list[PairNote]
 
 
+def pairs_of_rows(found: Rows, name: str, options: Mapping[str, Any], kept: list[int]) -> PairSet:
+    """The pairs of rows that are read already; `kept` gets the numbers of those that can be scored."""
+    part = _part(found, options, None, "", kept)
+    return _joined(name, [part], options)
+
+
+def refuse_as_scenes(rest: str, name: str) -> Dataset:
+    """Pairs are no scenes of factors: say what takes them."""
+    raise InputError(
+        f"{name} holds captions with negatives, not scenes of concepts; `bindscope diagnose`, `gate` and `compare` take it"
+    )
+
+
 def _read(file: Path, options: Mapping[str, Any], cache: Path | None, category: str) -> _Part:
-    found = read_rows(file)
+    return _part(read_rows(file), options, cache, category, [])
+
+
+def _part(found: Rows, options: Mapping[str, Any], cache: Path | None, category: str, rows: list[int]) -> _Part:
+    file = found.path
     layout = recognise(found, options["right"])
     group, identity = category_of(found, options["category"]), identity_of(found)
     names = list(found.names) if identity is None or found.keyed else [str(identity(row)) for row in found.rows]
@@ -158,6 +185,7 @@ def _read(file: Path, options: Mapping[str, Any], cache: Path | None, category: 
     kept = [(i, one) for i, one in enumerate(raw) if one is not None and i not in {*unreadable, *empty}]
     if not kept:
         raise TableError(f"{file}: none of its {len(found)} rows has both a caption and a negative")
+    rows.extend(i for i, _ in kept)
     pairs = [one for _, one in kept]
     labels = [names[i] for i, _ in kept]
     notes += _odd_pairs(pairs, labels)
@@ -252,13 +280,14 @@ def _joined(name: str, parts: Sequence[_Part], options: Mapping[str, Any]) -> Pa
     texts = _Positions()
     width = max(len(pair.negatives) for pair in pairs)
     negatives = np.full((len(pairs), width), ABSENT, dtype=np.int64)
+    caption, paraphrase = np.full((2, len(pairs)), ABSENT, dtype=np.int64)
     for i, pair in enumerate(pairs):
+        caption[i] = texts.of(str(pair.caption))
+        paraphrase[i] = ABSENT if pair.paraphrase is None else texts.of(pair.paraphrase)
         said = [text for text in pair.negatives if text is not None]
         negatives[i, : len(said)] = [texts.of(text) for text in said]
-    caption = np.array([texts.of(str(pair.caption)) for pair in pairs], dtype=np.int64)
-    paraphrase = np.array([texts.of(p.paraphrase) if p.paraphrase else ABSENT for p in pairs], dtype=np.int64)
     paths, image, other_image, missing = _pictures(pairs, folders, options)
-    notes = [*(note for part in parts for note in part.notes), *_image_notes(missing, labels, folders, options)]
+    notes = [*(note for part in parts for note in part.notes), *_image_notes(missing, labels, options)]
     named = [_image_name(pair.image) for pair in pairs]
     made = PairSet(
         name,
@@ -317,11 +346,9 @@ def _pictures(
     return list(paths.order), columns[0], columns[1], missing
 
 
-def _image_notes(
-    missing: Sequence[int], names: Sequence[str], folders: Sequence[Path], options: Mapping[str, Any]
-) -> Iterable[PairNote]:
-    where = f"in {folders[0]}" if options["images"] is not None else f"beside the file; give ?images=DIR ({folders[0]})"
-    yield from _note("missing_image", f"whose picture is not {where}, scored by text alone if at all", missing, names)
+def _image_notes(missing: Sequence[int], names: Sequence[str], options: Mapping[str, Any]) -> Iterable[PairNote]:
+    where = "in the directory of ?images=" if options["images"] is not None else "beside the file (give ?images=DIR)"
+    yield from _note("missing_image", f"whose picture is not {where}", missing, names)
 
 
 def _image_name(value: Any) -> str | None:

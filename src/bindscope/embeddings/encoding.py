@@ -56,7 +56,7 @@ def embed(
     fidelity = {**ready.fidelity(), "fingerprint": fingerprint(ready, dataset)}
     identity = {"encoder": fidelity, "data": dataset.digest, "batch_size": batch_size}
     store = Cache.open(cache, identity) if cache is not None and ready.cacheable else None
-    with _progress(progress, encoder.name, len(dataset.items)) as report:
+    with progress_bar(progress, encoder.name, len(dataset.items)) as report:
         vectors = encode_rows(ready, dataset.items, store, batch_size, report)
     queries = _cached_queries(ready, dataset, store)
     _refuse_other_width(encoder, vectors, queries)
@@ -80,15 +80,15 @@ def encode_captions(
     store = None
     if cache is not None and encoder.cacheable:
         store = Cache.open(cache, {**identity, "side": "captions"})
-    with _progress(progress, f"{encoder.name}, captions", len(captions.items)) as report:
-        flat = encode_rows(_CaptionSide(encoder), captions.items, store, batch_size, report)
+    with progress_bar(progress, f"{encoder.name}, captions", len(captions.items)) as report:
+        flat = encode_rows(CaptionSide(encoder), captions.items, store, batch_size, report)
     vectors = flat.reshape(captions.n_wordings, len(captions.scenes), -1)
     queries = tuple(found for items in captions.queries if (found := _query_vectors(encoder, items)) is not None)
     words = (captions.orders, captions.patterns, queries)
     return CaptionVectors(captions.scenes, vectors, captions.anchors, *words)
 
 
-class _CaptionSide(Encoder):
+class CaptionSide(Encoder):
     """The side of an encoder that reads captions, as an encoder of scenes."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -206,7 +206,7 @@ def _batches(items: Items, step: int) -> Iterator[Items]:
 
 
 @contextlib.contextmanager
-def _progress(shown: bool, label: str, total: int) -> Iterator[Report]:
+def progress_bar(shown: bool, label: str, total: int) -> Iterator[Report]:
     """A bar on stderr that says the count, and the rough cost once the first batch is done."""
     if not shown:
         yield lambda done: None

@@ -35,7 +35,8 @@ class Encoder(ABC):
     name: as the user typed it. modalities: which data sets it can read ("text", "image", "labels"). has_queries:
     whether `encode_queries` gives vectors. captions: which captions it can encode: "any", those of "rows" that it holds,
     or "none". cacheable: False where encoding costs less than reading a cache. notes: what a reader of its vectors must
-    know (after `prepare`).
+    know (after `prepare`). reads_inputs: False where vectors come from the value indices of scenes, so that free text or a
+    photograph says nothing to it.
     """
 
     name: str = ""
@@ -44,6 +45,7 @@ class Encoder(ABC):
     captions: str = "any"
     cacheable: bool = True
     notes: tuple[str, ...] = ()
+    reads_inputs: bool = True
 
     def prepare(self, dataset: Dataset) -> Encoder:
         """The encoder for one data set, whose concept space it may need; by default itself."""

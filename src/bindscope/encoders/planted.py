@@ -89,6 +89,7 @@ class PlantedEncoder(Encoder):
 
     modalities = frozenset({"text", "image", "labels"})
     cacheable = False
+    reads_inputs = False
 
     def __init__(self, world: World, name: str, dataset: Dataset | None = None) -> None:
         self.world, self.name, self._dataset = world, name, dataset

@@ -14,7 +14,7 @@ import bindscope
 from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.registry import analyses, default, measurable, two_sided
-from bindscope.datasets import Dataset, load_dataset
+from bindscope.datasets import Dataset, data_kind, load_dataset
 from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS, object_design
@@ -23,6 +23,7 @@ from bindscope.encoders import Encoder, load_encoder
 from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.runs.costs import about, seconds
+from bindscope.runs.pairs import Asked, run_pairs
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.runs.samples import write_samples
 from bindscope.probes import ProbeSet
@@ -50,7 +51,7 @@ class Settings:
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        known = measurable()
+        known = measurable(data_kind(self.data))
         if ALL in self.analyses:
             object.__setattr__(self, "analyses", known)
         for name in self.analyses:
@@ -68,7 +69,7 @@ class Settings:
     def command(self) -> str:
         """The command line that makes this run again."""
         words = ["bindscope", "diagnose", self.model, "--data", self.data]
-        if self.analyses != default():
+        if self.analyses != default(data_kind(self.data)):
             words += ["--analyses", ",".join(self.analyses)]
         pairs = {
             "--seed": self.seed or None,
@@ -110,9 +111,14 @@ def diagnose(
 
     model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
     """
-    settings = Settings(model, data, default() if analyses is None else tuple(analyses), seed, sample, prompt, device, batch_size)
+    kind = data_kind(data)
+    chosen = default(kind) if analyses is None else tuple(analyses)
+    settings = Settings(model, data, chosen, seed, sample, prompt, device, batch_size)
     say = progress or (lambda text: None)
     store = default_cache() if cache is None else Path(cache)
+    if kind == "pairs":
+        asked = Asked(model, data, seed, sample, prompt, device, batch_size)
+        return Run(*run_pairs(asked, settings.command(), Path(out) if out else None, store, resume, progress))
     dataset = _sampled(load_dataset(data, cache=store), settings)
     for note in other_counts_note(dataset.table):
         say(note)

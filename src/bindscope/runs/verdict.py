@@ -6,8 +6,9 @@ Read on unshared scenes, where a bag of concepts can be right at most as often a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
+from bindscope.analyses.pairs.findings import judgement
 from bindscope.results import Record, Results
 from bindscope.uncertainty import FEW_OBJECTS
 
@@ -33,6 +34,9 @@ def verdict(results: Results) -> Verdict:
     the upper end of objects at or below the ceiling. Else *partly*; *undecided* where the scenes cannot tell.
     """
     estimator = judged_by(results)
+    if estimator is None and results.first(analysis="pairs") is not None:
+        label, sentences, evidence, notes = judgement(results)
+        return Verdict(cast(Label, label), sentences, evidence, "pairs", notes)
     objects = _objects(results, estimator)
     concepts = _concepts(results, estimator)
     if estimator is None or objects is None or concepts is None:

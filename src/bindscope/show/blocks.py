@@ -82,7 +82,26 @@ class Explorer:
     kind: str = "explorer"
 
 
-Block = Table | Note | Gallery | Explorer | Figure | Picture
+@dataclass(frozen=True)
+class Failure:
+    """One item that went wrong. spans: a sentence in pieces, some marked; thumbnail: a data URI, or nothing."""
+
+    name: str
+    about: str
+    spans: tuple[tuple[str, bool], ...]
+    thumbnail: str = ""
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Items that went wrong, each as a sentence with the changed words marked."""
+
+    caption: str
+    items: tuple[Failure, ...]
+    kind: str = "failures"
+
+
+Block = Table | Note | Gallery | Explorer | Figure | Picture | Failures
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ KINDS: Mapping[str, tuple[type, str]] = {
 }
 REQUIRED = ("model", "data")
 EXPLORER = "explorer.json"
+PAIRS = "pairs.json"  # what a run on pairs says of its items: failures, notes, how the right caption is known
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Run:
     samples: bytes = b""  # a contact sheet (JPEG) of pictures that the run saw
     explorer: Mapping[str, Any] | None = None
     learning: Sequence[Mapping[str, Any]] = ()  # one line an evaluation of a training run
+    pairs: Mapping[str, Any] | None = None
 
     @property
     def model(self) -> str:
@@ -91,7 +93,7 @@ def read_run(directory: Path) -> Run:
     if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
         raise _damaged(directory, "'space' must list concepts, each with a name and values")
     samples, explorer = _samples(directory, config), _explorer(directory)
-    return Run(config, read_results(directory), samples, explorer, read_log(directory))
+    return Run(config, read_results(directory), samples, explorer, read_log(directory), _pairs(directory))
 
 
 def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:
@@ -114,6 +116,20 @@ def _explorer(directory: Path) -> Mapping[str, Any] | None:
         raise StoreError(f"cannot read {file}: {error}; make the run again with `bindscope diagnose`") from error
     if not isinstance(content, dict) or not {"objects", "scenes", "shown"} <= set(content):
         raise StoreError(f"{file} is no explorer file; make the run again with `bindscope diagnose`")
+    return content
+
+
+def _pairs(directory: Path) -> Mapping[str, Any] | None:
+    """Content of pairs.json, None where the run has none."""
+    file = directory / PAIRS
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {file}: {error}; make the run again with `bindscope diagnose`") from error
+    if not isinstance(content, dict) or not isinstance(content.get("failures"), list):
+        raise StoreError(f"{file} says nothing of pairs; make the run again with `bindscope diagnose`")
     return content
 
 

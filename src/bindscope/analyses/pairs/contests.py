@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import comb
@@ -19,6 +19,7 @@ from bindscope.scenes import BoolArray, FloatArray
 
 TieRule = Literal["wrong", "half", "right"]
 TIE_RULES: tuple[TieRule, ...] = ("wrong", "half", "right")
+_CELLS = 8_000_000
 TIE = 1e-6  # of a cosine: sums of single-precision word vectors in another order differ by up to a few 1e-7
 
 
@@ -146,20 +147,32 @@ class Ranks:
         return np.clip((k - self.above) / (self.level + 1.0), 0.0, 1.0)
 
 
-def ranks(queries: FloatArray, gallery: FloatArray, own: IntArray, wrong: IntArray, tie: float = TIE) -> Ranks:
-    """Where the own caption stands among all captions. queries `[q, d]` and gallery `[G, d]` of unit length; own `[q]`,
-    wrong `[q, K]` (-1 pads): positions in the gallery. A block of queries at a time, O(q G d)."""
-    above, level = (np.zeros(len(queries), dtype=np.int64) for _ in range(2))
-    wrong_first = np.zeros(len(queries))
-    step = max(1, 8_000_000 // max(len(gallery), 1))
-    for start in range(0, len(queries), step):
+def ranks(
+    queries: Any, gallery: Any, own: IntArray, wrong: IntArray, left_out: IntArray | None = None, tie: float = TIE
+) -> Ranks:
+    """Where the own caption stands among all captions. queries `[q, d]` and gallery `[G, d]` of unit length, dense or sparse;
+    own `[q]`, wrong `[q, K]` and left_out `[q, R]` (-1 pads): positions in the gallery. A block of queries at a time,
+    O(q G d)."""
+    n, items = len(own), int(gallery.shape[0])
+    above, level = (np.zeros(n, dtype=np.int64) for _ in range(2))
+    wrong_first = np.zeros(n)
+    step = max(1, _CELLS // max(items, 1))
+    for start in range(0, n, step):
         part = slice(start, start + step)
-        scores = np.asarray(queries[part] @ gallery.T)
+        scores = _products(queries[part], gallery)
         rows = np.arange(len(scores))
+        if left_out is not None:
+            where, column = np.nonzero(left_out[part] >= 0)
+            scores[where, left_out[part][where, column]] = -np.inf
         best = scores[rows, own[part]]
         above[part] = (scores > best[:, None] + tie).sum(axis=1)
         level[part] = (scores >= best[:, None] - tie).sum(axis=1) - above[part] - 1
         foils = np.where(wrong[part] < 0, -np.inf, scores[rows[:, None], wrong[part]]).max(axis=1)
         lead = np.where(foils >= scores.max(axis=1) - tie, foils - best, -np.inf)
         wrong_first[part] = np.where(lead > tie, 1.0, np.where(lead >= -tie, 0.5, 0.0))
-    return Ranks(above, level, wrong_first, len(gallery))
+    return Ranks(above, level, wrong_first, items)
+
+
+def _products(queries: Any, gallery: Any) -> FloatArray:
+    found = queries @ gallery.T
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
