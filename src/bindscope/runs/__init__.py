@@ -1,0 +1,1 @@
+"""What a command runs: load, analyse, write."""
