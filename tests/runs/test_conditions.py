@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope.analyses.replicates import noise_ceiling, replicated, scene_means
 from bindscope.analyses.occlusion import bins, least_visible, occluded
+from bindscope.analyses.replicates import noise_ceiling, replicated, scene_means
 from bindscope.concepts import ConceptSpace
 from bindscope.embeddings import Embeddings, Queries
 from bindscope.errors import BindscopeWarning, MissingExtraError, TableError

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bindscope.analyses.context import Context
+from bindscope.analyses.registry import default, two_sided
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import Embeddings, Queries, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError, UnknownNameError, VectorsError
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Results
-from bindscope.analyses.context import Context
-from bindscope.analyses.registry import default, two_sided
 from bindscope.runs.diagnose import Run, Settings, analyse, diagnose
 from bindscope.runs.verdict import verdict
 from planted import KINDS, designs, incomplete, plant, random_scenes, scenes

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.editing import measure as editing
 from bindscope.analyses.editing.measure import Editing
+from bindscope.analyses.registry import default, measurable
 from bindscope.analyses.removal.findings import findings, nothing_more
 from bindscope.analyses.removal.measure import REFERENCE, Removal, reference
 from bindscope.datasets import load_dataset
@@ -18,10 +20,8 @@ from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import DegenerateWarning
 from bindscope.results import Record, Results
-from bindscope.analyses.context import Context, of_count
-from bindscope.analyses.registry import default, measurable
-from bindscope.scenes import SceneTable
 from bindscope.runs.diagnose import Settings, analyse, diagnose
+from bindscope.scenes import SceneTable
 from planted import designs, plant, scenes
 
 TARGETS = ("none", "concepts", "objects", "interaction", "permuted_concepts", "permuted_objects")

@@ -119,7 +119,9 @@ def test_same_seed_same_bytes_and_a_run_that_goes_on(tmp_path: Path) -> None:
     files = []
     for _ in range(2):
         run = judged(BAG, data, tmp_path)
-        files.append([(run.directory / name).read_bytes() for name in ("results.parquet", "items.parquet", "pairs.json")])
+        files.append(
+            [(run.directory / name).read_bytes() for name in ("results.parquet", "items.parquet", "pairs.json")]
+        )
     assert files[0] == files[1]
     assert judged(BAG, data, tmp_path, resume=True).results.records == run.results.records
 
@@ -127,7 +129,9 @@ def test_same_seed_same_bytes_and_a_run_that_goes_on(tmp_path: Path) -> None:
 def test_categories_and_samples(tmp_path: Path) -> None:
     rows = [{**row, "category": ("near", "far")[i % 2]} for i, row in enumerate(swaps(40))]
     results = judged(ORDERED, written(tmp_path, rows), tmp_path).results
-    by = results.select(lambda r: set(r.extra) == {"category"}, metric="pair_all_right", target="all", estimator="zero_shot")
+    by = results.select(
+        lambda r: set(r.extra) == {"category"}, metric="pair_all_right", target="all", estimator="zero_shot"
+    )
     assert {r.extra["category"]: r.n_scenes for r in by} == {"near": 20, "far": 20}
     some = judged(ORDERED, written(tmp_path, rows), tmp_path, sample=10).results
     assert figure(some, "n_items").value == 10.0
@@ -163,7 +167,9 @@ def test_intervals_over_pictures_hold_what_they_promise() -> None:
             sizes = rng.choice([1, 1, 1, 2, 3], size=150)
             codes = np.repeat(np.arange(150), sizes)
             level = rng.beta(share * 2, (1 - share) * 2, size=150)
-            low, high = Clusters(codes).interval(Outcome.mean("m", (rng.random(len(codes)) < level[codes]).astype(float)))[0]
+            low, high = Clusters(codes).interval(
+                Outcome.mean("m", (rng.random(len(codes)) < level[codes]).astype(float))
+            )[0]
             covered += low <= share <= high
         assert covered / 400 > 0.92, share
 
@@ -181,12 +187,20 @@ def test_ten_thousand_pairs_take_less_than_five_seconds(tmp_path: Path) -> None:
 
 def test_published_outcomes_are_judged_as_a_model(tmp_path: Path) -> None:
     lines = ["filename,caption,negative_caption,type,correct"]
-    lines += [f"{i // 2}.jpg,{r['caption']},{r['negative_caption']},swap,{int(i % 4 > 0)}" for i, r in enumerate(swaps(60))]
+    lines += [
+        f"{i // 2}.jpg,{r['caption']},{r['negative_caption']},swap,{int(i % 4 > 0)}" for i, r in enumerate(swaps(60))
+    ]
     (tmp_path / "clip.csv").write_text("\n".join(lines))
     name = f"outcomes:{tmp_path / 'clip.csv'}"
     results = judged(name, name, tmp_path).results
     found = results.select(lambda r: set(r.extra) == {"published"}, metric="pair_preference", target="all").records[0]
-    assert (found.value, found.estimator, found.model, found.n_scenes, found.n_objects) == (0.75, "published", "clip", 60, 30)
+    assert (found.value, found.estimator, found.model, found.n_scenes, found.n_objects) == (
+        0.75,
+        "published",
+        "clip",
+        60,
+        30,
+    )
     rows = swaps(64, pictures=True)
     on = judged(name, written(tmp_path, rows), tmp_path).results
     assert on.select(metric="pair_preference", target="same_bag").records[0].n_scenes == 60

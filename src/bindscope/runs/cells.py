@@ -70,8 +70,12 @@ class Store:
 
     def keep(self, cell: Cell, fitted: Fitted, judged: Mapping[str, Judged]) -> None:
         """Write a finished cell."""
-        arrays = {f"{side}.{name}": _storable(value) for side, one in judged.items() for name, value in vars(one).items()}
-        notes = {str(name): value.item() if isinstance(value, np.generic) else value for name, value in fitted.notes.items()}
+        arrays = {
+            f"{side}.{name}": _storable(value) for side, one in judged.items() for name, value in vars(one).items()
+        }
+        notes = {
+            str(name): value.item() if isinstance(value, np.generic) else value for name, value in fitted.notes.items()
+        }
         plain = {name: one for name, one in notes.items() if one is None or isinstance(one, (str, int, float, dict))}
         write_tensors(
             self.path(cell), arrays, {"train_r2": fitted.train_r2, "converged": fitted.converged, "notes": plain}

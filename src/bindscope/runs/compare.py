@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 import bindscope
-from bindscope.concepts import IntArray
+from bindscope.analyses.context import of_count
 from bindscope.analyses.crossmodal.swaptest import credit, swap_test
+from bindscope.analyses.geometry.levels import reconstruct
+from bindscope.analyses.sides import two_sides
+from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.errors import InputError
-from bindscope.analyses.sides import two_sides
-from bindscope.analyses.context import of_count
 from bindscope.probes import probed
-from bindscope.run_directory import read_config
-from bindscope.analyses.geometry.levels import reconstruct
-from bindscope.recognition import zero_shot, ceiling, concept_chance, object_chance
+from bindscope.recognition import ceiling, concept_chance, object_chance, zero_shot
 from bindscope.results import Record, Results
+from bindscope.run_directory import read_config
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import ObjectBootstrap, percentile
 

@@ -17,19 +17,17 @@ from bindscope.analyses.registry import analyses, default, measurable, two_sided
 from bindscope.datasets import Dataset, data_kind, load_dataset
 from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
-from bindscope.design import MAX_COLUMNS, object_design
+from bindscope.design import MAX_COLUMNS
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
 from bindscope.encoders import Encoder, load_encoder
-from bindscope.encoders.base import Vectors
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
+from bindscope.parallel import one_thread
+from bindscope.results import Record, Results
+from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.runs.costs import about, seconds
 from bindscope.runs.pairs import Asked, run_pairs
-from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.runs.samples import write_samples
-from bindscope.probes import ProbeSet
-from bindscope.results import Record, Results
-from bindscope.scenes import BoolArray, SceneTable
-from bindscope.parallel import one_thread
+from bindscope.scenes import SceneTable
 
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6

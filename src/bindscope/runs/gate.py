@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bindscope.errors import InputError, UnknownNameError
-from bindscope.runs.verdict import judged_by
-from bindscope.results import Record, Results
 from bindscope.analyses.registry import analyses
+from bindscope.errors import InputError, UnknownNameError
+from bindscope.results import Record, Results
+from bindscope.runs.verdict import judged_by
 from bindscope.show.words import METRICS
 from bindscope.show.words import metric as metric_of
 
@@ -24,6 +24,8 @@ _CONDITION = re.compile(
     r"\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*",
     re.IGNORECASE,
 )
+
+
 @dataclass(frozen=True)
 class Condition:
     """`metric[target].field sign bound`; target and field may be left out (value, and the headline target)."""

@@ -44,7 +44,14 @@ RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.
 TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
 WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
 CODING, SCENE_CODING = 40.0, 0.007  # seconds of the code lengths, and those of each scene
-SECONDS = {"additive": 0.1, "ridge": 0.1, "neighbours": 0.2, "per-object": 1.0, "global": 4.0, "forest": 2.0}  # of a cell
+SECONDS = {
+    "additive": 0.1,
+    "ridge": 0.1,
+    "neighbours": 0.2,
+    "per-object": 1.0,
+    "global": 4.0,
+    "forest": 2.0,
+}  # of a cell
 
 
 def default_learners() -> tuple[str, ...]:
@@ -86,7 +93,11 @@ class Settings:
     @property
     def record(self) -> dict[str, Any]:
         """As config.json keeps it."""
-        return {name: list(one) if isinstance(one, tuple) else one for name, one in vars(self).items() if name != "codelength"}
+        return {
+            name: list(one) if isinstance(one, tuple) else one
+            for name, one in vars(self).items()
+            if name != "codelength"
+        }
 
 
 def run_complexity(
@@ -195,9 +206,7 @@ class _Work:
         return cost(cell, self.context.table, self.context.vectors.shape[1])
 
 
-def fit_cell(
-    cell: Cell, context: Context, probes: CrossProbes, settings: Settings
-) -> tuple[Fitted, dict[str, Judged]]:
+def fit_cell(cell: Cell, context: Context, probes: CrossProbes, settings: Settings) -> tuple[Fitted, dict[str, Judged]]:
     """Fit one cell and judge its predictions on training, held-out and mixed scenes."""
     vectors, table = context.vectors, context.table
     sides = split_objects(table, cell.coverage, settings.seed + cell.split).sides(table)

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.streams import stream
-from bindscope.learners.registry import load_approximator
 from bindscope.concepts import IntArray
 from bindscope.controlled.config import TrainConfig
 from bindscope.controlled.evaluate import encode_values, object_queries
 from bindscope.controlled.sampling import Objects, draw_scenes, scenes_of_pool, split_run
 from bindscope.design import fit, object_design, row_mean, squared_errors
-from bindscope.run_directory import write_text
+from bindscope.learners.registry import load_approximator
 from bindscope.recognition import recognise_by_cosine
+from bindscope.run_directory import write_text
 from bindscope.scenes import FloatArray, SceneTable
+from bindscope.streams import stream
 
 FORMS = ("additive?slots=shared", "per-object?slots=shared", "global?slots=shared", "mlp:64", "mlp:256")
 SCENES = 2000  # most training scenes that a learner sees

@@ -22,7 +22,7 @@ from bindscope.datasets.outcomes import PublishedOutcomes, load_outcomes
 from bindscope.datasets.pairs import PairNote, PairSet, load_pairs
 from bindscope.embeddings.pairs import embed_pairs
 from bindscope.encoders import load_encoder
-from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError
+from bindscope.errors import BindscopeWarning, MissingExtraError, StoreError
 from bindscope.results import Record, Results
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.show.run import PAIRS
@@ -47,7 +47,9 @@ class Asked:
     batch_size: int | None = None
 
 
-def pair_context(asked: Asked, cache: Path | None = None, say: Progress | None = None) -> tuple[PairContext, Mapping[str, Any]]:
+def pair_context(
+    asked: Asked, cache: Path | None = None, say: Progress | None = None
+) -> tuple[PairContext, Mapping[str, Any]]:
     """The items with what a model makes of them, and what pins its vectors down.
 
     Raises InputError where the model can answer none of the items.
@@ -217,4 +219,3 @@ def _config(
         "examples": [pairs.texts[pairs.caption[row]] for row in rows],
         "created": now(),
     }
-

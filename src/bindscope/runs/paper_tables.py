@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bindscope.errors import StoreError, UnknownNameError
-from bindscope.run_directory import read_config
 from bindscope.results import Record, Results, read_results
+from bindscope.run_directory import read_config
 
 NAMES = {
     "none": "original",

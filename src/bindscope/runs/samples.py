@@ -10,8 +10,8 @@ import numpy as np
 
 from bindscope.datasets import Dataset
 from bindscope.datasets.images.thumbnails import contact_sheet
-from bindscope.files import whole_file
 from bindscope.errors import BindscopeWarning, MissingExtraError
+from bindscope.files import whole_file
 
 FILE = "samples.jpg"
 COUNT, COLUMNS, SIZE = 18, 6, 128

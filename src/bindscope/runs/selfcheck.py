@@ -8,15 +8,15 @@ from math import comb
 
 import numpy as np
 
+from bindscope.analyses.registry import two_sided
 from bindscope.datasets import load_dataset
 from bindscope.datasets.wording import caption_set
 from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
-from bindscope.analyses.registry import two_sided
-from bindscope.runs.diagnose import Settings, analyse
-from bindscope.runs.verdict import verdict
 from bindscope.probes import fit_probes
 from bindscope.results import Record, Results
+from bindscope.runs.diagnose import Settings, analyse
+from bindscope.runs.verdict import verdict
 from bindscope.splits import split_scenes
 
 DATA = "text:7x6?singles=true"

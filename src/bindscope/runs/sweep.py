@@ -25,8 +25,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bindscope.controlled.config import PRESETS, TECHNICAL, TrainConfig, make_config
-from bindscope.files import whole_file
 from bindscope.errors import InputError, StoreError, UnknownNameError
+from bindscope.files import whole_file
 from bindscope.parallel import cores, run_jobs
 from bindscope.results import Results, read_results
 

@@ -11,9 +11,9 @@ import numpy as np
 import bindscope
 from bindscope.controlled.config import TrainConfig, symbolic_name
 from bindscope.errors import MissingExtraError
-from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, versions, write_text
 from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance
 from bindscope.results import Record, Results
+from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, versions, write_text
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import UNKNOWN, ObjectBootstrap
 

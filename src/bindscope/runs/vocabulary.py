@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 import bindscope
+from bindscope.analyses.crossmodal.measure import CrossMaker
 from bindscope.analyses.crossmodal.swaptest import credit
+from bindscope.analyses.sides import two_sides
 from bindscope.datasets import Dataset, load_dataset
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError
-from bindscope.analyses.crossmodal.measure import CrossMaker
-from bindscope.analyses.sides import two_sides
 from bindscope.results import Record, Results
 from bindscope.scenes import FloatArray
 from bindscope.uncertainty import ObjectBootstrap, percentile
