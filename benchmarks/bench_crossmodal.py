@@ -8,12 +8,12 @@ import time
 import numpy as np
 
 from bindscope.analyses.alignment.alignment import align
-from bindscope.analyses.crossmodal.attribution import attribute
+from bindscope.analyses.context import Context
+from bindscope.analyses.crossmodal.figures import TwoSidedFigures
 from bindscope.analyses.crossmodal.heads import fit_head, hold_out
-from bindscope.analyses.crossmodal.measure import CrossMaker
-from bindscope.analyses.crossmodal.queries import recognition_records
+from bindscope.analyses.crossmodal.measure import across
 from bindscope.analyses.crossmodal.retrieval import rank_captions, rank_scenes
-from bindscope.analyses.crossmodal.swaptest import credit, object_confusions, swap_test, value_confusions
+from bindscope.analyses.crossmodal.swaptest import attribute, credit, object_confusions, swap_test, value_confusions
 from bindscope.analyses.sides import TwoSides
 from bindscope.datasets import load_dataset
 from bindscope.datasets.wording import caption_set
@@ -42,7 +42,8 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     assert found.captions is not None
     told = sides.captions[0]
-    maker = CrossMaker(sides, found.captions.anchors, found.captions.orders, None, 0)
+    context = Context(found)
+    figures = TwoSidedFigures.of(context)
     right = credit(swap_test(sides).text).mean(axis=0)
     held_out = hold_out(sides)
     parts = {
@@ -52,10 +53,10 @@ def main() -> None:
         "swap test": lambda: swap_test(sides),
         "recall, scenes to captions": lambda: rank_captions(sides, told),
         "recall, captions to scenes": lambda: rank_scenes(sides, told),
-        "zero-shot recognition": lambda: recognition_records(found, 0),
+        "zero-shot recognition": lambda: across(context),
         "confusions": lambda: (value_confusions(sides, right), object_confusions(sides, right)),
         "attribution": lambda: attribute(sides),
-        "records with intervals": lambda: [*maker.swaps(), *maker.confusions()],
+        "records with intervals": lambda: context.records("crossmodal", [*figures.swaps(), *figures.confusions()]),
         "alignment with nulls": lambda: align(sides),
         "head, linear": lambda: fit_head(sides, held_out.train, "linear"),
         "head, low rank": lambda: fit_head(sides, held_out.train, "low_rank"),
@@ -71,7 +72,7 @@ def main() -> None:
     reached = wall < SECONDS and peak < GIGABYTES
     rows.append({"part": "all", "seconds": round(wall, 2)})
     notes = [
-        f"{len(sides.table):,} scenes x {len(sides.told):,} captions x {told.shape[1]}, {len(sides.swaps):,} swaps; "
+        f"{len(sides.table):,} scenes x {len(sides.caption_table):,} captions x {told.shape[1]}, {len(sides.swaps):,} swaps; "
         f"swap accuracy {float(np.mean(right)):.3f}",
         f"all: {wall:.1f} s wall, {used:.1f} s of CPU; peak {peak:.2f} GiB (before: {before:.2f}, world made in {made:.1f} s)",
         f"to reach: {SECONDS:.0f} s and {GIGABYTES:.0f} GiB; {'reached' if reached else 'NOT REACHED'}",

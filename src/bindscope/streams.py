@@ -38,6 +38,16 @@ STREAMS = {
     "edited rows": 95,
     "edits": 97,
     "explored scenes": 101,
+    "head validation": 61,
+    "head rows": 63,
+    "head start": 65,
+    "held-out block": 67,
+    "repair queries": 69,
+    "cross-modal queries": 85,
+    "alignment validation": 91,
+    "alignment null": 93,
+    "residual rows": 95,
+    "residual validation": 97,
 }
 
 

@@ -225,9 +225,9 @@ class Outcome:
         """95 % interval: its own, or from resampled objects of its rows; UNKNOWN where there is no value."""
         if self.ends is not None or self.top is None or self.below is None or self.value is None:
             return self.ends or UNKNOWN
-        drawn = (
-            bootstrap if self.codes is None else ObjectBootstrap(self.codes, bootstrap.n_objects, seed=bootstrap.seed)
-        )
+        drawn = bootstrap
+        if self.codes is not None and self.codes is not bootstrap.codes:
+            drawn = ObjectBootstrap(self.codes, bootstrap.n_objects, seed=bootstrap.seed)
         low, high = (drawn.r2 if self.residual else drawn.ratio)(self.top, self.below)
         return Interval(low - self.shift, high - self.shift)
 

@@ -91,7 +91,7 @@ def test_it_learns_its_training_objects(tmp_path: Path) -> None:
     assert trained is not None
     first, last = trained.log[0]["loss"], trained.log[-1]["loss"]
     assert last < first - 0.5
-    assert trained.outcomes["train"].objects.right.mean() > 0.9
+    assert trained.found["train"].objects.right.mean() > 0.9
     loop = Loop(small(), tmp_path / "none")  # the control: the same model before any step
     table = loop.suite.tables["train"]
     assert table is not None

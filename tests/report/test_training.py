@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bindscope.analyses.training.section import build
+from bindscope.controlled.log import log_records
 from bindscope.report import write_report
 from bindscope.results import Results
 from bindscope.show.blocks import Gallery, Note
@@ -40,7 +41,8 @@ def drawn(run: Run) -> dict[str, Figure]:
 
 def test_curves_hold_the_lines_of_the_log_with_chance_and_ceiling_of_the_closed_scenes() -> None:
     log = [line(250, 0.1, 0.5), line(500, 0.4, 0.9), line(750, None, 0.95)]
-    found = drawn(Run(config(), Results(FINAL), learning=log))
+    run = Run(config(), Results(FINAL), learning=Results(log_records(log)))
+    found = drawn(run)
     assert list(found) == [
         "training_object_recognition",
         "training_concept_recognition",
@@ -54,7 +56,11 @@ def test_curves_hold_the_lines_of_the_log_with_chance_and_ceiling_of_the_closed_
     assert set(ceiling["y"]) == {0.5, None}
     assert found["training_object_recognition"].note == "Chance and ceiling are those of: test objects, closed scenes."
     assert list(found["training_loss"].data[0]["y"]) == [3.75, 3.5, 3.25]
-    notes = [b.text for b in build(Run(config(), Results(FINAL), learning=log)).blocks if isinstance(b, Note)]
+    notes = [
+        b.text
+        for b in build(Run(config(), Results(FINAL), learning=Results(log_records(log)))).blocks
+        if isinstance(b, Note)
+    ]
     assert notes == ["The weights are those of step 500 of 750, after 75 s of training."]
 
 
@@ -67,7 +73,7 @@ def test_a_run_whose_log_was_cut_short_has_its_page(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config()))
     Results(FINAL).write(tmp_path)
     (tmp_path / "metrics.jsonl").write_text(json.dumps(line(250, 0.1, 0.5)) + "\n" + '{"step": 500, "lo')
-    assert [one["step"] for one in read_run(tmp_path).learning] == [250]
+    assert {one.extra["step"] for one in read_run(tmp_path).learning} == {250}
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert "Object recognition over training" in page
     assert (tmp_path / "figures" / "training_loss.json").is_file()

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bindscope.analyses.alignment.measure import alignment_records
-from bindscope.analyses.crossmodal.measure import crossmodal_records
-from bindscope.analyses.crossmodal.repair import repair, repair_records
+from bindscope.analyses.context import Context
+from bindscope.analyses.crossmodal.repair import repair
+from bindscope.analyses.registry import analyses
 from bindscope.datasets import load_dataset
 from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.datasets.wording import caption_set
@@ -17,7 +17,7 @@ from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError
 from bindscope.results import Results
-from bindscope.runs.diagnose import diagnose, of_count
+from bindscope.runs.diagnose import diagnose
 from bindscope.runs.vocabulary import gate_vocabulary
 from bindscope.scenes import SceneTable
 from planted import designs
@@ -28,16 +28,21 @@ def two_sided(model: str, data: str = "text:6x5") -> Embeddings:
     return embed(load_encoder(model), dataset, captions=caption_set(dataset))
 
 
+def measured(embeddings: Embeddings, seed: int = 0) -> Results:
+    """Both two-sided analyses."""
+    context = Context(embeddings, seed)
+    names = ("crossmodal", "alignment")
+    return Results(one for name in names for one in context.records(name, analyses()[name].measured(context)))
+
+
 @pytest.fixture(scope="module")
 def same() -> Results:
-    found = two_sided("planted:mixed?dim=128")
-    return Results(crossmodal_records(found, 0) + alignment_records(found, 0))
+    return measured(two_sided("planted:mixed?dim=128"))
 
 
 @pytest.fixture(scope="module")
 def own() -> Results:
-    found = two_sided("planted:mixed?sides=own&dim=512")
-    return Results(crossmodal_records(found, 0) + alignment_records(found, 0))
+    return measured(two_sided("planted:mixed?sides=own&dim=512"))
 
 
 def test_the_same_function_on_both_sides(same: Results) -> None:
@@ -71,7 +76,7 @@ def test_shared_concepts_and_own_objects_on_each_side(own: Results) -> None:
 
 
 def test_a_bag_is_at_half_by_ties_and_the_rules_say_so() -> None:
-    found = Results(crossmodal_records(two_sided("planted:bag?dim=64", "text:4x4"), 0))
+    found = measured(two_sided("planted:bag?dim=64", "text:4x4")).select(estimator="zero_shot")
     swap = found.one(metric="swap_accuracy")
     assert swap.value == 0.5
     assert swap.n_ties is not None
@@ -99,8 +104,7 @@ def test_every_table_shape_gives_records_or_none(name: str) -> None:
     objects, values = query_items(table)
     dataset = Dataset("x", "labels", table, Items(table.values, np.arange(len(table)), "scene"), objects, values)
     found = embed(load_encoder("planted:mixed?dim=24&noise=0.2"), dataset, captions=caption_set(dataset))
-    main = of_count(found, table.headline_count)
-    results = Results(crossmodal_records(main, 0) + alignment_records(main, 0) + repair_records(main, 0))
+    results = measured(found)
     swap = results.one(metric="swap_accuracy")
     assert (swap.value is None) == (name in ("C=1", "m=1", "one-sided value"))
     assert results.one(metric="retrieval_top1", target="scene_to_caption").value is not None
@@ -108,9 +112,7 @@ def test_every_table_shape_gives_records_or_none(name: str) -> None:
 
 def test_embeddings_without_captions_give_no_records() -> None:
     found = embed(load_encoder("planted:bag?dim=8"), load_dataset("text:2x2"))
-    assert crossmodal_records(found, 0) == []
-    assert alignment_records(found, 0) == []
-    assert repair_records(found, 0) == []
+    assert len(measured(found)) == 0
     with pytest.raises(InputError, match="holds no captions"):
         repair(found)
 
@@ -124,13 +126,13 @@ def test_known_training_objects_take_the_headline(monkeypatch: pytest.MonkeyPatc
     trained = [row for row in words if not (row[0] in ("red", "blue") and row[1] in ("circle", "square"))]
     seen = np.array([row in trained for row in words])
     rng = np.random.default_rng(0)
-    told = found.captions.vectors.copy()
+    vectors = found.captions.vectors.copy()
     outside = ~seen[found.captions.scenes.object_ids].all(axis=1)
-    told[:, outside] = rng.normal(size=told[:, outside].shape)
+    vectors[:, outside] = rng.normal(size=vectors[:, outside].shape)
     record = {"concepts": list(table.space.names), "objects": trained}
-    captions = type(found.captions)(found.captions.scenes, told, found.captions.anchors, found.captions.orders)
+    captions = type(found.captions)(found.captions.scenes, vectors, found.captions.anchors, found.captions.orders)
     known = Embeddings(found.vectors, table, found.queries, {"training_objects": record}, captions=captions)
-    results = Results(crossmodal_records(known, 0))
+    results = measured(known)
     headline = results.one(metric="swap_accuracy")
     assert (headline.value, headline.split) == (1.0, "train")
     closed = results.select(lambda r: r.extra == {"scenes": "closed"}, metric="swap_accuracy").records[0]
@@ -149,9 +151,7 @@ def test_diagnose_refuses_a_model_without_a_second_side(tmp_path: Path) -> None:
 
 def test_same_seed_same_records() -> None:
     found = two_sided("planted:mixed?sides=own&dim=32", "text:4x3")
-    first = Results(crossmodal_records(found, 1) + alignment_records(found, 1) + repair_records(found, 1))
-    again = Results(crossmodal_records(found, 1) + alignment_records(found, 1) + repair_records(found, 1))
-    assert first.to_json() == again.to_json()
+    assert measured(found, 1).to_json() == measured(found, 1).to_json()
 
 
 SHOP = "concepts: {color: [red, blue, white, black], garment: [shirt, jeans, coat, hat]}\nscene: 'a {object} and a {object}'\n"
@@ -186,7 +186,7 @@ def test_the_gate_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
 
 
 def test_table_of_strange_concepts_has_no_known_training_objects() -> None:
-    from bindscope.analyses.crossmodal.measure import trained_objects
+    from bindscope.analyses.crossmodal.figures import trained_objects
 
     space = load_dataset("text:2x2").table.space
     table = SceneTable.build(space, [[[0, 0], [1, 1]]])

@@ -29,7 +29,7 @@ def test_unbroken_it_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BROKEN: list[tuple[str, Callable[..., object], str]] = [
-    ("bindscope.analyses.recognition.measure.recognise_by_cosine", all_right, "zero-shot objects, unshared"),
+    ("bindscope.recognition.recognise_by_cosine", all_right, "zero-shot objects, unshared"),
     ("bindscope.analyses.audit.measure.ceiling", lambda *_: 1.0, "ceiling of a bag, unshared scenes"),
     ("bindscope.analyses.audit.measure.object_chance", lambda table: np.full(len(table), 0.5), "chance of objects"),
     (

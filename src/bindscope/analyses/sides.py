@@ -20,7 +20,7 @@ TIE = 2e-6  # cosines in single precision closer than this are equal
 
 @dataclass(frozen=True, eq=False)
 class TwoSides:
-    """Side A: scenes `[n, d]` of the rows of `table`. Side B: captions `[T, S, d]` of the rows of `told` in T wordings.
+    """Side A: scenes `[n, d]` of the rows of `table`. Side B: captions `[T, S, d]` of the rows of `caption_table` in T wordings.
 
     All of unit length (a zero vector stays zero); raw_scenes, raw_captions: as they were. own `[n]`: the caption of each
     row; every row has one. swaps: the value swaps of the rows whose caption is there, with `partner` `[W]`, the caption of
@@ -30,7 +30,7 @@ class TwoSides:
     scenes: Single
     table: SceneTable
     captions: Single
-    told: SceneTable
+    caption_table: SceneTable
     own: IntArray
     swaps: Swaps
     partner: IntArray
@@ -40,7 +40,7 @@ class TwoSides:
 
     @classmethod
     def of(
-        cls, scenes: NDArray[np.floating], table: SceneTable, captions: NDArray[np.floating], told: SceneTable
+        cls, scenes: NDArray[np.floating], table: SceneTable, captions: NDArray[np.floating], caption_table: SceneTable
     ) -> TwoSides:
         """Pair rows of scenes with captions; rows without a caption are left out.
 
@@ -51,21 +51,27 @@ class TwoSides:
                 f"scenes have {scenes.shape[-1]} dimensions and captions {captions.shape[-1]}; both sides need one space"
             )
         radix = table.space.radix
-        place = {key: i for i, key in enumerate(scene_keys(told.compact(), radix))}
-        own = np.array([place.get(key, -1) for key in scene_keys(_widened(table, told), radix)], dtype=np.int64)
+        place = {key: i for i, key in enumerate(scene_keys(caption_table.compact(), radix))}
+        own = np.array(
+            [place.get(key, -1) for key in scene_keys(_widened(table, caption_table), radix)], dtype=np.int64
+        )
         if not (own >= 0).any():
             raise TableError("no scene has a caption; the two sides must show the same scenes")
         rows = np.flatnonzero(own >= 0)
         some = table if len(rows) == len(table) else table.take(rows)
         swaps = value_swaps(some)
-        wide = np.pad(swaps.values, ((0, 0), (0, max(told.n_slots - some.n_slots, 0)), (0, 0)), constant_values=-1)
+        wide = np.pad(
+            swaps.values, ((0, 0), (0, max(caption_table.n_slots - some.n_slots, 0)), (0, 0)), constant_values=-1
+        )
         partner = np.array(
-            [place.get(key, -1) for key in scene_keys(_front(wide)[:, : told.n_slots], radix)], dtype=np.int64
+            [place.get(key, -1) for key in scene_keys(_front(wide)[:, : caption_table.n_slots], radix)], dtype=np.int64
         )
         there = partner >= 0
         kept = Swaps(swaps.row[there], swaps.concept[there], swaps.slots[there], swaps.values[there])
         mine = scenes if len(rows) == len(table) else scenes[rows]
-        return cls(unit(mine), some, unit(captions), told, own[rows], kept, partner[there], mine, captions, rows)
+        return cls(
+            unit(mine), some, unit(captions), caption_table, own[rows], kept, partner[there], mine, captions, rows
+        )
 
     @property
     def n_wordings(self) -> int:
@@ -140,7 +146,7 @@ def _front(values: IntArray) -> IntArray:
 
 def two_sides(embeddings: Embeddings) -> TwoSides | None:
     """Scenes and captions in one frame; None where the model has no second side."""
-    told = embeddings.captions
-    if told is None:
+    captions = embeddings.captions
+    if captions is None:
         return None
-    return TwoSides.of(embeddings.vectors, embeddings.table, told.vectors, told.scenes)
+    return TwoSides.of(embeddings.vectors, embeddings.table, captions.vectors, captions.scenes)

@@ -12,7 +12,7 @@ from bindscope.concepts import IntArray
 from bindscope.controlled.config import TrainConfig
 from bindscope.controlled.model import DualEncoder
 from bindscope.controlled.sampling import Objects, closed_table, scenes_of_pool
-from bindscope.recognition import Recognised, ceiling, concept_chance, object_chance, recognise_by_cosine
+from bindscope.recognition import SceneRecognition, ceiling, concept_chance, object_chance, recognise_by_cosine
 from bindscope.scenes import SceneTable
 
 Vectors = NDArray[np.float32]
@@ -37,27 +37,19 @@ class Suite:
         return cls(tables)
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Recognition of each scene of one table."""
-
-    table: SceneTable
-    concepts: tuple[Recognised, ...]
-    objects: Recognised
-
-    def summary(self) -> dict[str, float | int]:
-        """Figures with chance and ceiling, for a log."""
-        return {
-            "concept_recognition": float(np.mean([c.right.mean() for c in self.concepts])),
-            "object_recognition": float(self.objects.right.mean()),
-            "concept_chance": float(concept_chance(self.table).mean()),
-            "chance": float(object_chance(self.table).mean()),
-            "ceiling": ceiling(self.table),
-            "n_scenes": len(self.table),
-        }
+def summary(found: SceneRecognition) -> dict[str, float | int]:
+    """Figures with chance and ceiling, for a log."""
+    return {
+        "concept_recognition": float(np.mean([one.right.mean() for one in found.concepts])),
+        "object_recognition": float(found.objects.right.mean()),
+        "concept_chance": float(concept_chance(found.table).mean()),
+        "chance": float(object_chance(found.table).mean()),
+        "ceiling": ceiling(found.table),
+        "n_scenes": len(found.table),
+    }
 
 
-def judge(model: DualEncoder, config: TrainConfig, table: SceneTable, asked: Asked | None = None) -> Outcome:
+def judge(model: DualEncoder, config: TrainConfig, table: SceneTable, asked: Asked | None = None) -> SceneRecognition:
     """Encode a table's scenes and the queries of all candidates and values (if not given), and judge by the definition."""
     vectors = encode_values(model.scene, table.values)
     queries, values = asked or (object_queries(model, config, table), value_queries(model, config))
@@ -65,11 +57,11 @@ def judge(model: DualEncoder, config: TrainConfig, table: SceneTable, asked: Ask
         recognise_by_cosine(vectors, values[k][table.known_values(k)], table.members(k)[0])
         for k in range(config.concepts)
     )
-    return Outcome(table, concepts, recognise_by_cosine(vectors, queries, table.object_codes))
+    return SceneRecognition(table, concepts, recognise_by_cosine(vectors, queries, table.object_codes))
 
 
-def judge_all(model: DualEncoder, config: TrainConfig, suite: Suite) -> dict[str, Outcome]:
-    """Outcomes of every table of a suite that has scenes. All tables have all objects as candidates: they are asked once."""
+def judge_all(model: DualEncoder, config: TrainConfig, suite: Suite) -> dict[str, SceneRecognition]:
+    """Recognition on every table of a suite that has scenes. All tables have all objects as candidates: they are asked once."""
     tables = {name: table for name, table in suite.tables.items() if table is not None}
     model.eval()
     with torch.inference_mode():

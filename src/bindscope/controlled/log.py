@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from bindscope.controlled.config import TrainConfig
 from bindscope.errors import MissingExtraError
 from bindscope.files import whole_file
+from bindscope.results import Record
 
 LOG_FILE = "metrics.jsonl"
 
@@ -36,6 +37,43 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
+
+
+def log_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """The lines as records of the analysis `training`: loss, seconds, and recognition on each table of scenes.
+
+    Their extra has the step, and says where objects are those of validation and scenes are closed.
+
+    >>> log_records([{"step": 10, "loss": 2.5, "train": {"object_recognition": 0.5, "chance": 0.1}}])[1].value
+    0.5
+    """
+    records = []
+    for line in lines:
+        extra = {"step": line["step"]}
+        for name, value in line.items():
+            if isinstance(value, Mapping):
+                records += _side_records(name, value, extra)
+            elif name != "step" and value is not None:
+                records.append(Record("training", name, value, split="train", extra=extra))
+    return records
+
+
+def _side_records(side: str, figures: Mapping[str, Any], extra: Mapping[str, Any]) -> list[Record]:
+    """Objects and concepts of one table of scenes, as far as the line has them."""
+    split = "train" if side == "train" else "test"
+    more = {"validation": {"objects": "validation"}, "closed": {"scenes": "closed"}}.get(side, {})
+    words: dict[str, Any] = {"split": split, "n_scenes": figures.get("n_scenes"), "extra": {**extra, **more}}
+    target = "closed" if side == "closed" else "all"
+    levels = {"chance": figures.get("chance"), "ceiling": figures.get("ceiling")}
+    found: dict[str, dict[str, Any]] = {
+        "object_recognition": {"target": target, **levels},
+        "concept_recognition": {"target": "mean", "chance": figures.get("concept_chance")},
+    }
+    return [
+        Record("training", metric, figures[metric], "zero_shot", **known, **words)
+        for metric, known in found.items()
+        if metric in figures
+    ]
 
 
 def trim_log(directory: Path, step: int) -> None:

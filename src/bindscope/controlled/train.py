@@ -16,26 +16,27 @@ from torch import Tensor
 from bindscope.concepts import ABSENT
 from bindscope.controlled import store
 from bindscope.controlled.config import CONFIG_FILE, TECHNICAL, TrainConfig, read_config
-from bindscope.controlled.evaluate import Outcome, Suite, judge_all, value_items
+from bindscope.controlled.evaluate import Suite, judge_all, summary, value_items
 from bindscope.controlled.log import append_log, read_log, reporting, trim_log, writer_class
 from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.optimisation import contrastive, make_optimizers, set_rates, shown, values_shown
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
 from bindscope.errors import InputError, StoreError
 from bindscope.files import read_tensors, write_tensors
+from bindscope.recognition import SceneRecognition
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A finished run. outcomes: recognition of the chosen weights on train, validation, test and closed scenes."""
+    """A finished run. found: recognition of the chosen weights on train, validation, test and closed scenes."""
 
     config: TrainConfig
     directory: Path
     model: DualEncoder
     objects: Objects
-    outcomes: dict[str, Outcome]
+    found: dict[str, SceneRecognition]
     log: list[dict[str, Any]]
     best_step: int
 
@@ -170,9 +171,9 @@ class Loop:
 
     def evaluate(self, loss: float) -> dict[str, Any]:
         """Metrics on training and held-out objects; keeps the weights that read validation objects best."""
-        outcomes = judge_all(self.model, self.config, self.suite)
+        found = judge_all(self.model, self.config, self.suite)
         line: dict[str, Any] = {"step": self.step, "loss": loss, "seconds": round(self.seconds, 3)}
-        line |= {name: outcome.summary() for name, outcome in outcomes.items()}
+        line |= {name: summary(one) for name, one in found.items()}
         if self.judged(line) > self.best:
             self.best, self.best_step = self.judged(line), self.step
             write_tensors(self.directory / BEST_FILE, dict(self.model.state_dict()), {"step": self.step})
@@ -205,9 +206,9 @@ class Loop:
     def result(self) -> Trained:
         """The finished run with its figures on every table."""
         record = store.load_model(self.directory, self.model)
-        outcomes = judge_all(self.model, self.config, self.suite)
+        found = judge_all(self.model, self.config, self.suite)
         log = read_log(self.directory)
-        return Trained(self.config, self.directory, self.model, self.objects, outcomes, log, record["best_step"])
+        return Trained(self.config, self.directory, self.model, self.objects, found, log, record["best_step"])
 
 
 BEST_FILE = "best.safetensors"

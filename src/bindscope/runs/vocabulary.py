@@ -7,24 +7,22 @@ scenes, with paired intervals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 import bindscope
-from bindscope.analyses.crossmodal.measure import CrossMaker
-from bindscope.analyses.crossmodal.swaptest import credit
-from bindscope.analyses.sides import two_sides
+from bindscope.analyses.context import Context
+from bindscope.analyses.crossmodal.figures import TwoSidedFigures
 from bindscope.datasets import Dataset, load_dataset
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError
 from bindscope.results import Record, Results
-from bindscope.scenes import FloatArray
-from bindscope.uncertainty import ObjectBootstrap, percentile
+from bindscope.uncertainty import Outcome, difference
 
 SCENES = 400
 WORST = 8
@@ -34,12 +32,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One model on the vocabulary: its records, the most confused pairs in words, and its paragraph for a model card."""
+    """One model on the vocabulary: its records, the most confused pairs in words, and its paragraph for a model card.
+
+    swap: its swap accuracy, which ranks the models.
+    """
 
     model: str
     results: Results
     worst: tuple[str, ...]
     card: str
+    swap: Outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,45 +80,37 @@ def gate_vocabulary(
     captions = caption_set(dataset, scenes, seed)
     shown = np.unique(captions.items.rows[: len(captions.scenes)])
     some = dataset.take(np.searchsorted(dataset.items.rows, shown[shown >= 0]))
-    judged, outcomes = [], []
+    judged, context = [], None
     for model in models:
         if progress is not None:
             progress(f"{model} on {len(some)} scenes and {len(captions.items)} captions")
         encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
         store = default_cache() if cache is None else cache
-        found = embed(encoder, some, cache=store, batch_size=batch_size, captions=captions)
-        if found.captions is None:
-            raise InputError(f"{model} encodes no captions; choose a model that reads text")
-        sides = two_sides(found)
-        assert sides is not None
-        if not len(sides.swaps):
-            raise TableError(
-                f"{name}: no two objects of a scene can exchange a value; give at least two concepts and m: 2"
-            )
-        maker = CrossMaker(sides, found.captions.anchors, found.captions.orders, None, seed)
-        judged.append(_judged(model, dataset, maker, captions))
-        outcomes.append(_per_row(maker))
-    return _ranked(judged, outcomes, dataset, seed)
+        context = Context(embed(encoder, some, cache=store, batch_size=batch_size, captions=captions), seed)
+        judged.append(_judged(model, dataset, context, captions))
+    assert context is not None
+    return _ranked(judged, context, dataset)
 
 
-def _judged(model: str, dataset: Dataset, maker: CrossMaker, captions: Captions) -> Judged:
-    text = maker.outcome.text
-    where = maker.asked
-    records = [
-        maker.swap("swap_accuracy", "text", text, where, "all"),
-        *maker.retrieval(RECALLS),
-        maker.row_mean("swap_margin", "all", text, where, "all"),
-        *(
-            maker.swap(
-                "swap_accuracy", "text", text[np.array(captions.orders) == order], where, "all", {"order": order}
-            )
-            for order in sorted(set(captions.orders))
-        ),
-        *maker.confusions(WORST),
+def _judged(model: str, dataset: Dataset, context: Context, captions: Captions) -> Judged:
+    if context.sides is None:
+        raise InputError(f"{model} encodes no captions; choose a model that reads text")
+    if not len(context.sides.swaps):
+        raise TableError(
+            f"{dataset.name}: no two objects of a scene can exchange a value; give at least two concepts and m: 2"
+        )
+    figures = TwoSidedFigures.of(context)
+    swap = figures.accuracy(figures.margins.text, figures.asked, "all")
+    found = [
+        swap,
+        *figures.retrieval(RECALLS),
+        figures.mean("swap_margin", "all", figures.margins.text, figures.asked, "all"),
+        *figures.by_order(figures.asked, "all"),
+        *figures.confusions(WORST),
     ]
     words = {"model": model, "modality": "text", "dataset": dataset.name, "version": bindscope.__version__}
-    results = Results(records).stamped(**words)
-    return Judged(model, results, _worst(results), _card(model, dataset, results))
+    results = Results(context.records("crossmodal", found)).stamped(**words)
+    return Judged(model, results, _worst(results), _card(model, dataset, results), swap)
 
 
 def _worst(results: Results) -> tuple[str, ...]:
@@ -159,58 +153,23 @@ def _shown(record: Record) -> str:
     return f"{record.value:.1%} [{record.ci_low:.1%}, {record.ci_high:.1%}]"
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Credit and number of swaps of each row, the same rows for every model."""
-
-    top: FloatArray
-    below: FloatArray
-    bootstrap: ObjectBootstrap
-
-    @property
-    def value(self) -> float:
-        return float(self.top.sum() / self.below.sum()) if self.below.sum() else float("nan")
-
-
-def _per_row(maker: CrossMaker) -> _Rows:
-    rows, n = maker.sides.swaps.row, len(maker.sides.table)
-    right = credit(maker.outcome.text).mean(axis=0) * maker.asked
-    top, below = (np.asarray(np.bincount(rows, part, n), dtype=np.float64) for part in (right, maker.asked))
-    return _Rows(top, below, maker.bootstrap)
+def _ranked(judged: Sequence[Judged], context: Context, dataset: Dataset) -> Ranking:
+    order = sorted(range(len(judged)), key=lambda i: (-(judged[i].swap.value or 0.0), i))
+    ordered = tuple(judged[i] for i in order)
+    places, differences = [1], Results([])
+    for position, (one, following) in enumerate(pairwise(ordered), start=2):
+        outcome = _difference(one, following, context)
+        places.append(places[-1] if outcome.extra["tie"] else position)
+        differences = differences + Results(context.records("crossmodal", [outcome])).stamped(model=one.model)
+    stamped = differences.stamped(modality="text", dataset=dataset.name, version=bindscope.__version__)
+    return Ranking(ordered, tuple(places[: len(order)]), stamped)
 
 
-def _ranked(judged: Sequence[Judged], outcomes: Sequence[_Rows], dataset: Dataset, seed: int) -> Ranking:
-    order = sorted(range(len(judged)), key=lambda i: (-outcomes[i].value, i))
-    places, differences = [1], []
-    for position, (i, j) in enumerate(pairwise(order), start=2):
-        record = _difference(judged[i].model, judged[j].model, outcomes[i], outcomes[j], seed)
-        differences.append(record)
-        places.append(places[-1] if record.extra["tie"] else position)
-    stamped = Results(differences).stamped(modality="text", dataset=dataset.name, version=bindscope.__version__)
-    return Ranking(tuple(judged[i] for i in order), tuple(places[: len(order)]), stamped)
-
-
-def _difference(left: str, right: str, a: _Rows, b: _Rows, seed: int) -> Record:
-    drawn = a.bootstrap.sums(np.stack([a.top - b.top, a.below], axis=1))
-    defined = drawn[:, 1] > 0
-    low = high = float("nan")
-    if defined.mean() >= 0.5:
-        low, high = percentile(drawn[defined, 0] / drawn[defined, 1])
-    return Record(
-        "crossmodal",
-        "swap_accuracy",
-        a.value - b.value,
-        "zero_shot",
-        "text",
-        left,
-        split="all",
-        ci_low=low,
-        ci_high=high,
-        n_scenes=int((a.below > 0).sum()),
-        n_objects=a.bootstrap.n_objects,
-        seed=seed,
-        extra={"minus": right, "tie": not (low > 0 or high < 0)},
-    )
+def _difference(one: Judged, other: Judged, context: Context) -> Outcome:
+    """Swap accuracy of one model minus that of another, on the same scenes."""
+    value, ends = difference(one.swap, other.swap, context.bootstrap_of(one.swap))
+    extra = {"minus": other.model, "tie": not (ends.low > 0 or ends.high < 0)}
+    return replace(one.swap, value=value, ends=ends, chance=None, ceiling=None, ties=None, extra=extra)
 
 
 def with_models(ranking: Ranking) -> Results:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bindscope.controlled.log import read_log
+from bindscope.controlled.log import log_records, read_log
 from bindscope.errors import StoreError
 from bindscope.results import Results, read_results
 from bindscope.run_directory import read_config
@@ -42,7 +42,7 @@ class Run:
     results: Results
     samples: bytes = b""  # a contact sheet (JPEG) of pictures that the run saw
     explorer: Mapping[str, Any] | None = None
-    learning: Sequence[Mapping[str, Any]] = ()  # one line an evaluation of a training run
+    learning: Results = field(default_factory=lambda: Results([]))  # every evaluation of a training run
     pairs: Mapping[str, Any] | None = None
 
     @property
@@ -93,7 +93,8 @@ def read_run(directory: Path) -> Run:
     if not all(isinstance(c, dict) and isinstance(c.get("values", []), list) for c in config["space"]):
         raise _damaged(directory, "'space' must list concepts, each with a name and values")
     samples, explorer = _samples(directory, config), _explorer(directory)
-    return Run(config, read_results(directory), samples, explorer, read_log(directory), _pairs(directory))
+    learning = Results(log_records(read_log(directory)))
+    return Run(config, read_results(directory), samples, explorer, learning, _pairs(directory))
 
 
 def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:

@@ -81,9 +81,9 @@ def test_every_row_meets_its_own_caption_and_its_partner(name: str) -> None:
     table = designs()[name]
     sides = sides_of(table)
     assert len(sides.table) == len(table)
-    here = np.sort(sides.told.object_ids[sides.own], axis=1)
+    here = np.sort(sides.caption_table.object_ids[sides.own], axis=1)
     np.testing.assert_array_equal(here, np.sort(sides.table.object_ids, axis=1))
-    partner = np.sort(sides.told.object_ids[sides.partner], axis=1)
+    partner = np.sort(sides.caption_table.object_ids[sides.partner], axis=1)
     np.testing.assert_array_equal(partner, np.sort(table.space.object_ids(sides.swaps.values), axis=1))
 
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bindscope.analyses.crossmodal.attribution import attribute
 from bindscope.analyses.crossmodal.retrieval import rank_captions, rank_scenes
-from bindscope.analyses.crossmodal.swaptest import SwapOutcome, credit, object_confusions, swap_test, value_confusions
+from bindscope.analyses.crossmodal.swaptest import (
+    SwapMargins,
+    attribute,
+    credit,
+    object_confusions,
+    swap_test,
+    value_confusions,
+)
 from bindscope.analyses.sides import TwoSides, unit
 from bindscope.errors import TableError
 from bindscope.scenes import SceneTable
@@ -60,7 +66,7 @@ def test_margins_are_those_of_a_loop() -> None:
     table = designs()["m=3"]
     sides = two_sides("mixed", table, own=True, noise=0.3)
     outcome = swap_test(sides)
-    place = {tuple(row): i for i, row in enumerate(sides.told.object_ids.tolist())}
+    place = {tuple(row): i for i, row in enumerate(sides.caption_table.object_ids.tolist())}
     for w in range(0, len(sides.swaps), 7):
         row = sides.swaps.row[w]
         right = sides.captions[0, place[tuple(sides.table.object_ids[row])]]
@@ -76,14 +82,14 @@ def test_margins_are_those_of_a_loop() -> None:
 
 def test_winogrounds_scores_by_hand() -> None:
     plus, minus, none = np.array([[0.2]]), np.array([[-0.2]]), np.array([[np.nan]])
-    text, image, group = SwapOutcome(plus, plus, plus, minus).pair_scores()
+    text, image, group = SwapMargins(plus, plus, plus, minus).pair_scores()
     assert (text.item(), image.item(), group.item()) == (1.0, 0.0, 0.0)
-    assert np.isnan(SwapOutcome(plus, none, none, none).pair_scores()[2]).all()
+    assert np.isnan(SwapMargins(plus, none, none, none).pair_scores()[2]).all()
 
 
 def ranks_by_loop(sides: TwoSides, row: int, k: int, swapped: bool) -> float:
     """Recall@k of one scene among captions, by sorting; no ties."""
-    table, told = sides.table, sides.told
+    table, told = sides.table, sides.caption_table
     scores = sides.captions[0].astype(float) @ sides.scenes[row].astype(float)
     objects = sorted(table.object_ids[row].tolist())
     bag = [sorted(table.values[row][:, c].tolist()) for c in range(table.space.n_concepts)]

@@ -31,6 +31,7 @@ from bindscope.design import fit, object_design
 from bindscope.errors import TableError
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import TEST, TRAIN, additive_rank, object_folds, spanning_objects
+from bindscope.streams import stream
 
 COMPONENTS = ("concepts", "interaction", "objects", "residual")
 COVERAGE = 0.8
@@ -80,10 +81,10 @@ def align(sides: TwoSides, seed: int = 0, coverage: float = COVERAGE) -> list[Al
     table = sides.table
     if table.n_objects > MAX_OBJECTS:
         raise TableError(f"alignment takes at most {MAX_OBJECTS:,} objects, the data shows {table.n_objects:,}")
-    told = _same_candidates(sides.told, table)
-    left, right = sides.raw_scenes, _mean_captions(sides)[told.rows]
-    u_a, u_b = _object_vectors(left, table), _object_vectors(right, told.table)
-    known = _occurring(table) & _occurring(told.table)
+    some, rows = _same_candidates(sides.caption_table, table)
+    u_a = _object_vectors(sides.raw_scenes, table)
+    u_b = _object_vectors(_mean_captions(sides)[rows], some)
+    known = _occurring(table) & _occurring(some)
     a, b = _joint(u_a, u_b)
     nothing = [ROUNDING * float((u**2).sum(axis=1).mean()) for u in (a, b)]
     splits = [split.train for split in object_folds(table, coverage, seed)][:MAX_FOLDS]
@@ -93,25 +94,19 @@ def align(sides: TwoSides, seed: int = 0, coverage: float = COVERAGE) -> list[Al
         if not all(_present(folds, side, least) for side, least in zip("ab", nothing, strict=True)):
             continue  # a side without this component: there is nothing to align
         found += _aligned(component, folds, table.n_objects, _permuter(component, table.candidate_values), seed)
-    return found + _residual(sides, told.table, told.rows, (u_a, u_b), splits, seed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Told:
-    table: SceneTable
-    rows: IntArray
+    return found + _residual(sides, rows, (u_a, u_b), splits, seed)
 
 
 def _mean_captions(sides: TwoSides) -> FloatArray:
     return np.asarray(sides.raw_captions.mean(axis=0, dtype=np.float64))
 
 
-def _same_candidates(told: SceneTable, table: SceneTable) -> _Told:
-    """Captions of scenes that show candidates of side A only, numbered as there."""
-    inside = np.isin(told.object_ids, table.candidates) | ~told.present
+def _same_candidates(captions: SceneTable, table: SceneTable) -> tuple[SceneTable, IntArray]:
+    """Captions of scenes that show candidates of side A only, numbered as there, and their rows."""
+    inside = np.isin(captions.object_ids, table.candidates) | ~captions.present
     rows = np.flatnonzero(inside.all(axis=1))
-    some = told.take(rows)
-    return _Told(SceneTable.build(some.space, some.values, some.present, some.replicate, None, table.candidates), rows)
+    some = captions.take(rows)
+    return SceneTable.build(some.space, some.values, some.present, some.replicate, None, table.candidates), rows
 
 
 def _object_vectors(vectors: NDArray[np.floating], table: SceneTable) -> FloatArray:
@@ -174,7 +169,7 @@ def _object_folds(
             continue
         inner = train.copy()
         spare = np.flatnonzero(train)
-        chosen = np.random.default_rng([seed, 91, number]).permutation(spare)[: max(1, len(spare) // 5)]
+        chosen = stream(seed, "alignment validation", number).permutation(spare)[: max(1, len(spare) // 5)]
         inner[chosen] = False
         valid = _usable(values, inner, train & ~inner, component)
         parts = [_split_components(u, values, train, component) for u in (a, b)]
@@ -240,7 +235,7 @@ def _aligned(
             np.add.at(error, fold.test, ((theirs - predicted) ** 2).sum(axis=1))
             np.add.at(total, fold.test, (theirs**2).sum(axis=1))
             inside = [inside[0] + fit_r2[0], inside[1] + fit_r2[1]]
-        rng = np.random.default_rng([seed, 93])
+        rng = stream(seed, "alignment null")
         null = np.array([_null_r2(folds, estimator, permuted, rng) for _ in range(draws.get(estimator, 0))])
         train_r2 = 1.0 - inside[0] / inside[1] if inside[1] > 0 else float("nan")
         if total.sum() > 0:
@@ -260,25 +255,24 @@ def _null_r2(folds: list[_Fold], estimator: str, permuted: Permuter, rng: np.ran
 
 def _residual(
     sides: TwoSides,
-    told: SceneTable,
     rows: IntArray,
     objects: tuple[FloatArray, FloatArray],
     splits: list[BoolArray],
     seed: int,
 ) -> list[Alignment]:
     """What is left of the scenes: order of the objects, what they do to each other, and (on average over rows) noise."""
-    place = np.full(len(sides.told), -1)
+    place = np.full(len(sides.caption_table), -1)
     place[rows] = np.arange(len(rows))
     pairs = np.flatnonzero(place[sides.own] >= 0)
     _, first = np.unique(sides.own[pairs], return_index=True)
     pairs = np.sort(pairs[first])
     if len(pairs) > MAX_RESIDUAL_ROWS:
-        pairs = np.sort(np.random.default_rng([seed, 95]).choice(pairs, MAX_RESIDUAL_ROWS, replace=False))
+        pairs = np.sort(stream(seed, "residual rows").choice(pairs, MAX_RESIDUAL_ROWS, replace=False))
     table = sides.table.take(pairs)
     a = sides.raw_scenes[pairs] - object_design(table, by_slot=False) @ objects[0]
-    told_mean = _mean_captions(sides)[sides.own[pairs]]
-    b = told_mean - object_design(table, by_slot=False) @ objects[1]
-    if (a**2).sum() < ROUNDING * (sides.raw_scenes[pairs] ** 2).sum() or (b**2).sum() < ROUNDING * (told_mean**2).sum():
+    captions = _mean_captions(sides)[sides.own[pairs]]
+    b = captions - object_design(table, by_slot=False) @ objects[1]
+    if (a**2).sum() < ROUNDING * (sides.raw_scenes[pairs] ** 2).sum() or (b**2).sum() < ROUNDING * (captions**2).sum():
         return []  # a side whose scenes are sums of objects leaves nothing
     folds = []
     for train in splits:
@@ -286,7 +280,7 @@ def _residual(
         inside, held_out = np.flatnonzero(side == TRAIN), np.flatnonzero(side == TEST)
         if len(inside) < 4 or not len(held_out):
             continue
-        some = np.random.default_rng([seed, 97]).permutation(inside)
+        some = stream(seed, "residual validation").permutation(inside)
         cut = max(1, len(some) // 5)
         inner, valid = some[cut:], some[:cut]
         fitted = {}

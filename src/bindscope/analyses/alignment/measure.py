@@ -1,4 +1,4 @@
-"""Alignment of the two binding functions as records."""
+"""Alignment: R^2 of each component under each map on held-out objects, with its null."""
 
 from __future__ import annotations
 
@@ -8,57 +8,43 @@ import numpy as np
 
 from bindscope.analyses.alignment.alignment import Alignment, align
 from bindscope.analyses.context import Context
-from bindscope.analyses.sides import two_sides
-from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
-from bindscope.results import Record
 from bindscope.scenes import SceneTable
-from bindscope.uncertainty import ObjectBootstrap, p_value
+from bindscope.uncertainty import Interval, Outcome, p_value
 
 
-def alignment_records(embeddings: Embeddings, seed: int) -> list[Record]:
-    """R^2 of each component under each map on held-out objects, with its null; none where nothing can be held out."""
-    sides = two_sides(embeddings)
-    if sides is None:
+def measure(context: Context) -> list[Outcome]:
+    """All components and maps; nothing without a second side, or where nothing can be held out."""
+    if context.sides is None:
         return []
     try:
-        found = align(sides, seed)
+        found = align(context.sides, context.seed)
     except TableError:
         return []  # one object, or too many of them
-    records: list[Record] = []
-    for one in found:
-        records += _records(one, sides.table, seed)
-    return records
+    return [one for part in found for one in outcomes(part, context.sides.table)]
 
 
-def _records(one: Alignment, table: SceneTable, seed: int) -> list[Record]:
+def outcomes(one: Alignment, table: SceneTable) -> list[Outcome]:
+    """One component under one map: held-out objects, training objects, the null and its p-value."""
     codes = np.arange(table.n_objects)[:, None] if one.scenes is None else table.object_codes[one.scenes]
     asked = one.total > 0
-    bootstrap = ObjectBootstrap(codes, table.n_objects, seed=seed)
-    low, high = bootstrap.r2(one.error, one.total)
     words: dict[str, Any] = {
         "estimator": one.estimator,
         "target": one.component,
-        "split": "test",
         "n_objects": len(np.unique(codes[asked])),
         "n_scenes": int(asked.sum()) if one.scenes is not None else len(table),
-        "seed": seed,
     }
-    records = [
-        Record("alignment", "r2", one.r2, ci_low=low, ci_high=high, **words),
-        Record("alignment", "r2", one.train_r2, **{**words, "split": "train"}, extra={"objects": "training"}),
+    test = {**words, "split": "test"}
+    out = [
+        Outcome.r2("r2", one.error, one.total, codes=codes, **test),
+        Outcome.number("r2", one.train_r2, split="train", extra={"objects": "training"}, **words),
     ]
     null = one.null[np.isfinite(one.null)]
     if len(null):
-        ends = np.percentile(null, [2.5, 97.5])
+        low, high = np.percentile(null, [2.5, 97.5])
         extra = {"null": True, "draws": len(null)}
-        records += [
-            Record("alignment", "r2", float(null.mean()), ci_low=ends[0], ci_high=ends[1], extra=extra, **words),
-            Record("alignment", "p_value", p_value(one.r2, null), **words),
+        out += [
+            Outcome.number("r2", float(null.mean()), Interval(float(low), float(high)), extra=extra, **test),
+            Outcome.number("p_value", p_value(one.r2, null), **test),
         ]
-    return records
-
-
-def measure(context: Context) -> list[Record]:
-    """All figures of the alignment."""
-    return alignment_records(context.main, context.seed)
+    return out

@@ -29,6 +29,7 @@ from bindscope.errors import InputError, StoreError, TableError, UnknownNameErro
 from bindscope.files import read_tensors, write_tensors
 from bindscope.scenes import BoolArray, FloatArray
 from bindscope.splits import split_objects
+from bindscope.streams import stream
 
 HEADS = ("none", "linear", "low_rank", "multiplicative")
 RANK = 16
@@ -109,8 +110,8 @@ def training_parts(sides: TwoSides, train: BoolArray) -> tuple[IntArray, IntArra
     """Rows of scenes, and captions, that show training objects only."""
     known = sides.table.candidates[train]
     rows = np.flatnonzero((np.isin(sides.table.object_ids, known) | ~sides.table.present).all(axis=1))
-    told = np.flatnonzero((np.isin(sides.told.object_ids, known) | ~sides.told.present).all(axis=1))
-    return rows, told
+    named = sides.caption_table
+    return rows, np.flatnonzero((np.isin(named.object_ids, known) | ~named.present).all(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ class _Job:
         """The penalty that is best on swaps of training scenes none of whose bags were fitted."""
         table = self.sides.table
         bags = np.unique(table.bag_ids[rows])
-        kept = np.random.default_rng([self.seed, 61]).permutation(bags)[: max(1, len(bags) // 5)]
+        kept = stream(self.seed, "head validation").permutation(bags)[: max(1, len(bags) // 5)]
         valid = rows[np.isin(table.bag_ids[rows], kept)]
         inner = np.setdiff1d(rows, valid)
         mask = np.zeros(len(table), dtype=bool)
@@ -176,12 +177,12 @@ def _unpacked(flat: FloatArray, shapes: Mapping[str, tuple[int, ...]]) -> dict[s
 def _drawn(rows: IntArray, most: int, seed: int) -> IntArray:
     if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng([seed, 63]).choice(rows, most, replace=False))
+    return np.sort(stream(seed, "head rows").choice(rows, most, replace=False))
 
 
 def _start(kind: str, dim: int, rank: int, seed: int) -> dict[str, FloatArray]:
     """Nothing is added at the start, but read-outs are random so that the gradient is not zero."""
-    rng = np.random.default_rng([seed, 65])
+    rng = stream(seed, "head start")
     if kind == "linear":
         return {"m": np.zeros((dim, dim))}
     spread = 1.0 if kind == "low_rank" else np.sqrt(dim)
@@ -204,7 +205,7 @@ class _Problem:
     @classmethod
     def of(cls, sides: TwoSides, rows: IntArray, captions: IntArray, budget: Budget, seed: int) -> _Problem:
         """Each scene's own caption, its swaps among training captions, and others up to a limit; wordings take turns."""
-        allowed = np.zeros(len(sides.told), dtype=bool)
+        allowed = np.zeros(len(sides.caption_table), dtype=bool)
         allowed[captions] = True
         needed = np.unique(sides.own[rows])
         swapped = np.unique(sides.partner[np.isin(sides.swaps.row, rows)])
@@ -214,7 +215,7 @@ class _Problem:
         t = sides.captions[np.arange(len(used)) % sides.n_wordings, used]
         s = sides.scenes[rows]
         own = np.searchsorted(used, sides.own[rows])
-        sets = sides.told.multiset_ids
+        sets = sides.caption_table.multiset_ids
         also = sets[used][None, :] == sets[sides.own[rows]][:, None]
         also[np.arange(len(rows)), own] = False
         _, values, axes = np.linalg.svd(np.concatenate([s, t]), full_matrices=False)
@@ -280,7 +281,7 @@ def hold_out(sides: TwoSides, seed: int = 0) -> HoldOut:
     """
     if sides.table.n_objects < 2:
         raise TableError("one object only; nothing can be held out")
-    rng = np.random.default_rng([seed, 67])
+    rng = stream(seed, "held-out block")
     best: HoldOut | None = None
     for _ in range(TRIES):
         found = _parts(sides, ~_block(sides, rng))

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bindscope.analyses.context import Context
-from bindscope.analyses.crossmodal.heads import Head
-from bindscope.analyses.crossmodal.measure import crossmodal_records
-from bindscope.errors import MissingExtraError
+from bindscope.analyses.crossmodal.figures import CLOSED, TwoSidedFigures
+from bindscope.analyses.crossmodal.heads import HEADS, QUICK, Budget, Head, HoldOut, fit_head, hold_out
+from bindscope.analyses.crossmodal.retrieval import rank_captions
+from bindscope.analyses.sides import TwoSides
+from bindscope.embeddings import Embeddings
+from bindscope.errors import InputError, MissingExtraError, TableError, UnknownNameError
+from bindscope.results import Record
+from bindscope.scenes import BoolArray, FloatArray
+from bindscope.streams import stream
+from bindscope.uncertainty import Outcome
 
 if TYPE_CHECKING:
     from bindscope.analyses.crossmodal.head_module import HeadModule
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-
-from bindscope.analyses.crossmodal.heads import HEADS, QUICK, Budget, HoldOut, fit_head, hold_out
-from bindscope.analyses.crossmodal.measure import CLOSED, CrossMaker
-from bindscope.analyses.crossmodal.retrieval import rank_captions
-from bindscope.analyses.sides import TwoSides, two_sides
-from bindscope.embeddings import Embeddings
-from bindscope.errors import InputError, TableError, UnknownNameError
-from bindscope.results import Record
-from bindscope.scenes import BoolArray, FloatArray
-
 MAX_QUERIES = 500
-REPAIR = {"repair": True}
+PLAIN = {"gallery": "without swapped"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +38,29 @@ class Repair:
 def repair(embeddings: Embeddings, seed: int = 0, kinds: Sequence[str] = HEADS, budget: Budget = QUICK) -> Repair:
     """Fit heads on training objects and judge them on closed swaps of held-out ones, beside no head at all.
 
-    Raises InputError where the model has no second side, UnknownNameError for an unknown head, TableError where no scene
-    shows training objects only.
+    The scenes are those of the most frequent number of objects. Raises InputError where the model has no second side,
+    UnknownNameError for an unknown head, TableError where no scene shows training objects only.
     """
+    context = Context(embeddings, seed)
+    heads, found = fit_heads(context, kinds, budget)
+    return Repair(heads, context.records("crossmodal", found))
+
+
+def repaired(context: Context) -> list[Outcome]:
+    """The figures alone; none where heads cannot be fitted."""
+    try:
+        return fit_heads(context, HEADS, QUICK)[1]
+    except TableError:
+        return []
+
+
+def fit_heads(context: Context, kinds: Sequence[str], budget: Budget) -> tuple[dict[str, Head], list[Outcome]]:
+    """Heads by name, and their figures."""
     for kind in kinds:
         if kind not in HEADS:
             raise UnknownNameError("head", kind, HEADS)
-    sides = two_sides(embeddings)
-    if sides is None or embeddings.captions is None:
+    sides, seed = context.sides, context.seed
+    if sides is None:
         raise InputError("this run holds no captions, so there is nothing to repair; run `bindscope diagnose` again")
     if not len(sides.swaps):
         raise TableError("no scene has a value swap (one object, or one concept), so there is nothing to repair")
@@ -57,57 +68,35 @@ def repair(embeddings: Embeddings, seed: int = 0, kinds: Sequence[str] = HEADS, 
     heads = {
         kind: fit_head(sides, held_out.train, kind, seed, budget=budget) for kind in dict.fromkeys(("none", *kinds))
     }
-    records: list[Record] = []
-    base, *_ = _hits(sides, heads["none"], held_out.fresh, seed)
-    for kind, head in heads.items():
-        records += _records(sides, head, held_out, base, embeddings, kind, seed)
-    return Repair(heads, records)
+    before, *_ = _hits(sides, heads["none"], held_out.fresh, seed)
+    figures = TwoSidedFigures.of(context)
+    return heads, [one for kind, head in heads.items() for one in _judged(figures, kind, head, held_out, before)]
 
 
-def repair_records(embeddings: Embeddings, seed: int) -> list[Record]:
-    """The records alone; none where heads cannot be fitted."""
-    try:
-        return repair(embeddings, seed).records
-    except (InputError, TableError):
-        return []
-
-
-def _records(
-    sides: TwoSides,
-    head: Head,
-    held_out: HoldOut,
-    base: FloatArray,
-    embeddings: Embeddings,
-    kind: str,
-    seed: int,
-) -> list[Record]:
-    assert embeddings.captions is not None
-    behind = sides.with_captions(head(sides.captions))
-    maker = CrossMaker(behind, embeddings.captions.anchors, embeddings.captions.orders, None, seed, REPAIR, kind)
-    margin = maker.outcome.text
-    neither = ~held_out.closed & ~held_out.seen
-    hits, asked, level = _hits(sides, head, held_out.fresh, seed)
-    words: dict[str, Any] = {"gallery": "without swapped"}
-    records = [
-        maker.swap("swap_accuracy", "text", margin, held_out.closed, "test", CLOSED),
-        maker.swap("swap_accuracy", "text", margin, held_out.seen, "train"),
-        maker.swap("swap_accuracy", "text", margin, neither, "mixed"),
-        maker.ratio("retrieval_top1", "scene_to_caption", hits * asked, asked, "test", words, chance=level),
+def _judged(figures: TwoSidedFigures, kind: str, head: Head, held_out: HoldOut, before: FloatArray) -> list[Outcome]:
+    """Swap accuracy and retrieval behind a head. before `[n]`: top-1 hits without one."""
+    sides = figures.sides
+    behind = replace(figures, sides=sides.with_captions(head(sides.captions)), estimator=kind, extra={"repair": True})
+    margin, mixed = behind.margins.text, ~held_out.closed & ~held_out.seen
+    hits, asked, level = _hits(sides, head, held_out.fresh, figures.seed)
+    target = "scene_to_caption"
+    out = [
+        behind.accuracy(margin, held_out.closed, "test", CLOSED),
+        behind.accuracy(margin, held_out.seen, "train"),
+        behind.accuracy(margin, mixed, "mixed"),
+        behind.ratio("retrieval_top1", target, hits * asked, asked, "test", PLAIN, chance=level),
     ]
-    if kind != "none":
-        gain = maker.ratio("harm", "scene_to_caption", (base - hits) * asked, asked, "test", words)
-        records.append(gain)
-    return records
+    harm = behind.ratio("harm", target, (before - hits) * asked, asked, "test", PLAIN)
+    return out if kind == "none" else [*out, harm]
 
 
 def _hits(sides: TwoSides, head: Head, fresh: BoolArray, seed: int) -> tuple[FloatArray, FloatArray, float]:
     """Top-1 hits of scenes that the head never saw, swapped distractors out of the gallery, `[n]`; who was asked; and chance."""
     rows = np.flatnonzero(fresh)
     if len(rows) > MAX_QUERIES:
-        rows = np.sort(np.random.default_rng([seed, 69]).choice(rows, MAX_QUERIES, replace=False))
+        rows = np.sort(stream(seed, "repair queries").choice(rows, MAX_QUERIES, replace=False))
     hits, asked = np.zeros(len(sides.table)), np.zeros(len(sides.table))
-    told = head(sides.captions)
-    ranks = [rank_captions(sides, one, rows) for one in told]
+    ranks = [rank_captions(sides, captions, rows) for captions in head(sides.captions)]
     hits[rows] = np.mean([one.hits(1, swapped=False) for one in ranks], axis=0)
     asked[rows] = 1.0
     level = float(ranks[0].chance(1, swapped=False).mean()) if len(rows) else float("nan")
@@ -121,8 +110,3 @@ def sentence_module(head: Head) -> HeadModule:
     except ImportError:
         raise MissingExtraError("the sentence-transformers module", "sentence-transformers", "text") from None
     return HeadModule(head)
-
-
-def measure(context: Context) -> list[Record]:
-    """All figures of two sides, and of heads that repair."""
-    return [*crossmodal_records(context.main, context.seed), *repair_records(context.main, context.seed)]

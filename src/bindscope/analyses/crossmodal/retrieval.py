@@ -54,25 +54,25 @@ class Ranks:
         return np.where(wrong >= k, 1.0 - np.exp(log), 1.0)
 
 
-def rank_captions(sides: TwoSides, told: Single, rows: IntArray | None = None) -> Ranks:
+def rank_captions(sides: TwoSides, captions: Single, rows: IntArray | None = None) -> Ranks:
     """Scenes ask for captions `[S, d]` (one wording): some rows of side A (all by default) are the queries. O(n S d)."""
     bags, sets = _codes(sides)
     n = len(sides.table)
     asked = np.arange(n) if rows is None else rows
-    return _ranks(sides.scenes[asked], told, (bags[asked], sets[asked]), (bags[n:], sets[n:]))
+    return _ranks(sides.scenes[asked], captions, (bags[asked], sets[asked]), (bags[n:], sets[n:]))
 
 
-def rank_scenes(sides: TwoSides, told: Single, rows: IntArray | None = None) -> Ranks:
+def rank_scenes(sides: TwoSides, captions: Single, rows: IntArray | None = None) -> Ranks:
     """Captions ask for scenes: the captions of some rows of side A are the queries, and all rows are the gallery."""
     bags, sets = _codes(sides)
     n = len(sides.table)
     asked = np.arange(n) if rows is None else rows
-    return _ranks(told[sides.own[asked]], sides.scenes, (bags[asked], sets[asked]), (bags[:n], sets[:n]))
+    return _ranks(captions[sides.own[asked]], sides.scenes, (bags[asked], sets[asked]), (bags[:n], sets[:n]))
 
 
 def _codes(sides: TwoSides) -> tuple[IntArray, IntArray]:
     """Bag and object multiset of the rows of both sides, in one numbering."""
-    both = concatenate([sides.table, sides.told])
+    both = concatenate([sides.table, sides.caption_table])
     return both.bag_ids, both.multiset_ids
 
 

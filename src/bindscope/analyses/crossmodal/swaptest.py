@@ -3,6 +3,10 @@
 For a scene s and its swap s' with captions c and c': text margin cos(s, c) - cos(s, c'), scene margin cos(s, c) -
 cos(s', c). Where s' was seen too, the pair has Winoground's scores: text (both scenes find their caption), image (both
 captions find their scene) and group (both); Thrush et al., CVPR 2022.
+
+Attribution: captions are split, linearly and nested, into concepts (+ concepts by slot), interaction (objects by slot
+beyond that) and residual; scenes likewise. A swap's margin a.(b - b') is then the sum over all pairs of a part of a and a
+part of b.
 """
 
 from __future__ import annotations
@@ -14,15 +18,19 @@ import numpy as np
 
 from bindscope.analyses.sides import TIE, Single, TwoSides
 from bindscope.concepts import IntArray
-from bindscope.scenes import FloatArray
+from bindscope.design import MAX_COLUMNS, Vectors, concept_design, fit, object_design
+from bindscope.errors import TableError
+from bindscope.scenes import FloatArray, SceneTable
 
 TieRule = Literal["half", "wrong", "right"]
 TIE_RULES: tuple[TieRule, ...] = ("half", "wrong", "right")
+PARTS = ("concepts", "interaction", "residual")
+MAX_DESIGN = min(4_000, MAX_COLUMNS)  # columns of objects x slots
 _ROWS = 4_096
 
 
 @dataclass(frozen=True, eq=False)
-class SwapOutcome:
+class SwapMargins:
     """Margins of each wording and swap, `[T, W]`; NaN where no row shows the swapped scene.
 
     text, scene: of the swap's own scene. back_text, back_scene: the same with the parts of scene and swap exchanged.
@@ -55,7 +63,7 @@ def tied(margin: FloatArray) -> FloatArray:
     return (np.abs(margin) <= TIE).astype(np.float64)
 
 
-def swap_test(sides: TwoSides, ensembled: bool = False) -> SwapOutcome:
+def swap_test(sides: TwoSides, ensembled: bool = False) -> SwapMargins:
     """Margins of all swaps in every wording (or of the ensembled wordings, T = 1). O(T W d), a block of swaps at a time."""
     captions = sides.ensemble[None] if ensembled else sides.captions
     shape = (len(captions), len(sides.swaps))
@@ -65,13 +73,13 @@ def swap_test(sides: TwoSides, ensembled: bool = False) -> SwapOutcome:
         rows, others = sides.swaps.row[part], sides.swapped_rows[part]
         seen, wrong = sides.scenes[rows], sides.scenes[others]
         there = others >= 0
-        for t, told in enumerate(captions):
-            right, swapped = told[sides.own[rows]], told[sides.partner[part]]
+        for t, wording in enumerate(captions):
+            right, swapped = wording[sides.own[rows]], wording[sides.partner[part]]
             text[t, part] = _products(seen, right) - _products(seen, swapped)
             scene[t, part] = np.where(there, _products(seen, right) - _products(wrong, right), np.nan)
             back_text[t, part] = np.where(there, _products(wrong, swapped) - _products(wrong, right), np.nan)
             back_scene[t, part] = np.where(there, _products(wrong, swapped) - _products(seen, swapped), np.nan)
-    return SwapOutcome(text, scene, back_text, back_scene)
+    return SwapMargins(text, scene, back_text, back_scene)
 
 
 def _products(left: Single, right: Single) -> FloatArray:
@@ -118,3 +126,55 @@ def _grouped(keys: IntArray, right: FloatArray) -> Confusion:
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     return Confusion(groups[order, 1:], groups[order, 0], rate[order], count[order], place[code])
+
+
+@dataclass(frozen=True, eq=False)
+class MarginParts:
+    """margins `[W, 3, 4]`: swap, part of the captions (PARTS), part of the scene (mean, then PARTS). They add up to the
+    swap's margin with ensembled captions before these are brought to unit length."""
+
+    margins: FloatArray
+
+    @property
+    def by_caption_part(self) -> FloatArray:
+        """Margin that each part of the captions gives, `[W, 3]`."""
+        return np.asarray(self.margins.sum(axis=2))
+
+    @property
+    def total(self) -> FloatArray:
+        """The whole margin, `[W]`."""
+        return np.asarray(self.margins.sum(axis=(1, 2)))
+
+    @property
+    def worst(self) -> FloatArray:
+        """Which part pulls down most, `[W]`: its number where the swap is wrong or tied, NaN where it is right."""
+        parts = self.by_caption_part
+        lowest = parts.argmin(axis=1).astype(np.float64)
+        return np.where(self.total > TIE, np.nan, lowest)
+
+
+def attribute(sides: TwoSides) -> MarginParts:
+    """Split the margins of all swaps. Raises TableError where objects x slots are too many for the fit. O(W d)."""
+    if sides.table.n_objects * sides.table.n_slots > MAX_DESIGN:
+        raise TableError(f"attribution takes at most {MAX_DESIGN:,} objects x slots; use fewer objects")
+    captions = _parts(sides.captions.mean(axis=0), sides.caption_table)
+    scenes = _parts(sides.scenes, sides.table)
+    swaps = sides.swaps
+    out = np.empty((len(swaps), len(PARTS), len(PARTS) + 1))
+    right, wrong, rows = sides.own[swaps.row], sides.partner, swaps.row
+    for j, part in enumerate(captions[1:]):
+        change = part[right] - part[wrong]
+        for i, own in enumerate(scenes):
+            vectors = own[rows] if own.ndim > 1 else np.broadcast_to(own, change.shape)
+            out[:, j, i] = np.einsum("wd,wd->w", vectors, change)
+    return MarginParts(out)
+
+
+def _parts(vectors: Vectors, table: SceneTable) -> list[FloatArray]:
+    """Mean `[d]`, then concepts, interaction and residual `[n, d]`."""
+    mean = np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
+    centred = vectors - mean
+    concepts = concept_design(table, by_slot=True)
+    objects = object_design(table, by_slot=True)
+    by_concept, by_object = fit(concepts, centred)(concepts), fit(objects, centred)(objects)
+    return [mean, by_concept, by_object - by_concept, centred - by_object]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from bindscope.results import Record
+from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Gallery, Note, Section, every_row, record_table
 from bindscope.show.curves import Along, curves
 from bindscope.show.figures import BLUE, GREEN, GREY, INK, ORANGE, Figure, Series, with_note
@@ -51,54 +51,40 @@ def _kept(run: Run, every: Sequence[Record]) -> list[str]:
     best = next((r.value for r in every if r.metric == "best_step"), None)
     if best is None:
         return []
-    last = run.learning[-1] if run.learning else {}
     words = f"The weights are those of step {best:,.0f}"
-    words += (
-        f" of {last['step']:,}, after {last['seconds']:,.0f} s of training" if {"step", "seconds"} <= set(last) else ""
-    )
+    times = run.learning.select(metric="seconds").records
+    if times:
+        words += f" of {times[-1].extra['step']:,}, after {times[-1].value:,.0f} s of training"
     return [f"{words}."]
 
 
-def _curve(learning: Sequence[Mapping[str, Any]], metric: str) -> Figure | None:
-    """One metric of every side over steps; chance and ceiling are those of the closed scenes, or of all test scenes."""
-    told = next((side for side in ("closed", "test", "train") if any(side in line for line in learning)), None)
-    families = []
-    for side, look in SIDES.items():
-        points = [_point(line, side, metric, side == told) for line in learning if metric in line.get(side, ())]
-        families += [(look, points)] if points else []
-    if not families:
+def _curve(learning: Results, metric: str) -> Figure | None:
+    """One metric on every side over steps; chance and ceiling are those of the closed scenes, or of all test scenes."""
+    found = learning.select(metric=metric)
+    by_side = {side: [r for r in found if _side(r) == side] for side in SIDES}
+    shown = [side for side in SIDES if by_side[side]]
+    if not shown:
         return None
+    level = next((side for side in ("closed", "test", "train") if side in shown), None)
+    families = [
+        (SIDES[side], [r if side == level else replace(r, chance=None, ceiling=None) for r in by_side[side]])
+        for side in shown
+    ]
     title = f"{metric_name(metric)} over training"
     figure = curves(
         f"training_{metric}", title, families, "share of scenes recognised", limits=(-0.02, 1.03), along=STEP
     )
-    return with_note(figure, f"Chance and ceiling are those of: {SIDES[told].name}.") if told else figure
+    return with_note(figure, f"Chance and ceiling are those of: {SIDES[level].name}.") if level else figure
 
 
-def _point(line: Mapping[str, Any], side: str, metric: str, told: bool) -> Record:
-    figures = line[side]
-    objects = metric == "object_recognition"
-    chance = figures.get("chance" if objects else "concept_chance")
-    return Record(
-        "training",
-        metric,
-        figures[metric],
-        "zero_shot",
-        "mean" if not objects else "closed" if side == "closed" else "all",
-        split="train" if side == "train" else "test",
-        chance=chance if told else None,
-        ceiling=figures.get("ceiling") if told and objects else None,
-        n_scenes=figures.get("n_scenes"),
-        extra={"step": line["step"], **({"objects": "validation"} if side == "validation" else {})},
-    )
+def _side(record: Record) -> str:
+    if record.extra.get("objects") == "validation":
+        return "validation"
+    return "closed" if record.extra.get("scenes") == "closed" else str(record.split)
 
 
-def _loss(learning: Sequence[Mapping[str, Any]]) -> Figure | None:
-    points = [
-        Record("training", "loss", line["loss"], split="train", extra={"step": line["step"]})
-        for line in learning
-        if line.get("loss") is not None
-    ]
+def _loss(learning: Results) -> Figure | None:
+    points = learning.select(metric="loss").records
     return curves("training_loss", "Loss", [(LOSS, points)], "contrastive loss (nats)", along=STEP) if points else None
 
 
