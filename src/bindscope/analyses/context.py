@@ -110,9 +110,9 @@ class Context:
             some.__dict__["_probed"] = (self.probes, self.held_out[rows])
         return some
 
-    def records(self, analysis: str, outcomes: Iterable[Outcome | Record]) -> list[Record]:
+    def records(self, analysis: str, outcomes: Iterable[Outcome]) -> list[Record]:
         """Records of figures, with their intervals."""
-        return [one if isinstance(one, Record) else self._record(analysis, one) for one in outcomes]
+        return [self._record(analysis, one) for one in outcomes]
 
     def _record(self, analysis: str, one: Outcome) -> Record:
         interval = one.interval(self.bootstrap_of(one))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bindscope.analyses.context import Context
-    from bindscope.results import Record, Results
+    from bindscope.results import Results
     from bindscope.scenes import SceneTable
     from bindscope.show.blocks import Section
     from bindscope.show.run import Run
@@ -44,7 +44,7 @@ BUILT_IN = {
 class Measure(Protocol):
     """`measure(context)`: the figures of an analysis."""
 
-    def __call__(self, context: Context, /) -> Iterable[Outcome | Record]: ...
+    def __call__(self, context: Context, /) -> Iterable[Outcome]: ...
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Analysis:
     cost: str | None = None
     columns: str | None = None
 
-    def measured(self, context: Context) -> list[Outcome | Record]:
+    def measured(self, context: Context) -> list[Outcome]:
         """The figures of a context."""
         assert self.measure is not None
         make: Measure = load_thing(self.measure)

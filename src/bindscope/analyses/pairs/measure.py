@@ -8,7 +8,7 @@ tie its share (half, of one negative), all others count it as wrong, as their au
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -144,9 +144,9 @@ class PairContext(Context):
             there = np.sort(self.stream("pair queries").choice(there, MOST_QUERIES, replace=False))
         return retrieve(self.pairs, sides, there, by_image), there
 
-    def records(self, analysis: str, outcomes: Any) -> list[Record]:
+    def records(self, analysis: str, outcomes: Iterable[Outcome]) -> list[Record]:
         """Records of figures, with their intervals over pictures."""
-        every = [with_interval(one, self.clusters) if isinstance(one, Outcome) else one for one in outcomes]
+        every = [with_interval(one, self.clusters) for one in outcomes]
         made = super().records(analysis, every)
         return [replace(one, model=str(one.extra["published"])) if "published" in one.extra else one for one in made]
 
@@ -174,10 +174,10 @@ def _held(contests: Mapping[str, Contest]) -> dict[str, Contest]:
     return {name: one for name, one in contests.items() if one.held.any()}
 
 
-def measure(context: Context) -> list[Outcome | Record]:
+def measure(context: Context) -> list[Outcome]:
     """All figures of pairs, headlines first."""
     assert isinstance(context, PairContext)
-    found: list[Outcome | Record] = [*counts(context)]
+    found = [*counts(context)]
     for one in context.judged:
         found += figures(context, one)
     return found
