@@ -27,7 +27,7 @@ def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more run directories.")],
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run directories; of pairs also outcomes:FILE.")],
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--out", help="HTML file to write, e.g. comparison.html.")] = None,
     as_json: Json = False,
@@ -39,7 +39,7 @@ def compare(
     if out is not None and not out.parent.is_dir():  # before the work
         raise StoreError(f"cannot write {out}: there is no directory {out.parent}")
     with progress_lines(not as_json) as say:
-        say(f"comparing {len(runs)} runs: probes are fitted to each")
+        say(f"comparing {len(runs)} runs")
         found = compare_runs(runs, seed)
     page = write_comparison(runs, out, found) if out is not None else None
     if as_json:
@@ -55,7 +55,10 @@ def _print_comparison(found: Comparison) -> None:
 
     own = [r for r in found.results if not r.extra]
     differences = [r for r in found.results if "minus" in r.extra]
-    typer.echo(f"\n{found.n_scenes:,} scenes that all runs show; a difference whose interval holds 0 is a tie")
+    what = "items" if any(record.analysis == "pairs" for record in own) else "scenes"
+    typer.echo(f"\n{found.n_scenes:,} {what} that all runs show; a difference whose interval holds 0 is a tie")
+    if found.ranking:
+        typer.echo("Ranking, = for ties: " + "; ".join(found.ranking))
     for name in found.names:
         print_table(_figures(name, [r for r in own if r.model == name]))
     for pair in dict.fromkeys((r.model or "", r.extra["minus"]) for r in differences):

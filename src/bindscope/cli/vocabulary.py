@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,12 @@ import typer
 
 from bindscope.cli.options import Batch, Cache, Device, Json, Prompt, Seed
 from bindscope.cli.printing import print_json, print_table, progress_lines
+from bindscope.errors import InputError
 from bindscope.show.tables import figures_table, interval_text, new_table, number_text
 
 if TYPE_CHECKING:
     from bindscope.runs.gate import GateOutcome
+    from bindscope.runs.pair_ranking import Order, PairGate
     from bindscope.runs.vocabulary import Ranking
 
 GATE_FAILED = 1
@@ -20,7 +23,10 @@ GATE_FAILED = 1
 
 def gate(
     models: Annotated[list[str], typer.Argument(help="One or more models, e.g. st:ORG/NAME; see `bindscope list`.")],
-    vocabulary: Annotated[Path, typer.Option("--vocabulary", help="Recipe file as for text:FILE.yaml.")],
+    vocabulary: Annotated[Path | None, typer.Option("--vocabulary", help="Recipe file as for text:FILE.yaml.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Pairs instead of a vocabulary, e.g. pairs:swap.json.")
+    ] = None,
     fail_if: Annotated[
         str | None, typer.Option("--fail-if", help='Exit 1 if it holds, e.g. "swap_confusion@1>0.2,recall@5<0.9".')
     ] = None,
@@ -40,6 +46,12 @@ def gate(
 
     if fail_if is not None:
         gates.parse_conditions(fail_if, METRICS)
+    if (vocabulary is None) == (data is None):
+        raise InputError("gate needs a vocabulary or pairs: give one of --vocabulary FILE.yaml and --data pairs:FILE")
+    if data is not None:
+        _gate_pairs(models, data, fail_if, out, seed, device, batch_size, prompt, cache, as_json)
+        return
+    assert vocabulary is not None
     with progress_lines(not as_json) as say:
         ranking = gate_vocabulary(
             models,
@@ -63,6 +75,87 @@ def gate(
         raise typer.Exit(GATE_FAILED)
 
 
+def _gate_pairs(
+    models: list[str],
+    data: str,
+    fail_if: str | None,
+    out: Path | None,
+    seed: int,
+    device: str | None,
+    batch_size: int | None,
+    prompt: str | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """The same on pairs: a ranking with ties, the worst items in words, one exit code."""
+    from bindscope.datasets import data_kind
+    from bindscope.embeddings import default_cache
+    from bindscope.results import Results
+    from bindscope.runs import gate as gates
+    from bindscope.runs.pair_ranking import gate_pairs
+    from bindscope.runs.pairs import Asked
+
+    if data_kind(data) != "pairs":
+        raise InputError(
+            f"gate --data takes pairs:FILE or outcomes:FILE, got {data!r}; for words of your own give --vocabulary"
+        )
+    asked = Asked(models[0], data, seed, None, prompt, device, batch_size)
+    with progress_lines(not as_json) as say:
+        found, order = gate_pairs(models, asked, cache or default_cache(), None if as_json else say)
+    judged = {one.model: gates.judge(one.results, fail_if) if fail_if is not None else [] for one in found}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        Results([record for one in found for record in one.results]).write(out)
+    failed = any(outcome.failed for outcomes in judged.values() for outcome in outcomes)
+    places = order.places if order is not None else tuple(range(1, len(found) + 1))
+    if as_json:
+        print_json(
+            {
+                "ranking": [
+                    {"place": place, "model": one.model, "worst": one.worst}
+                    for place, one in zip(places, found, strict=True)
+                ],
+                "gate": {
+                    "failed": failed,
+                    "conditions": {name: [o.sentence() for o in outcomes] for name, outcomes in judged.items()},
+                },
+                "results": [row for one in found for row in json.loads(one.results.to_json())],
+            }
+        )
+    else:
+        _print_pairs(found, order, judged)
+    if failed:
+        raise typer.Exit(GATE_FAILED)
+
+
+def _print_pairs(found: list[PairGate], order: Order | None, judged: dict[str, list[GateOutcome]]) -> None:
+    from bindscope.analyses.registry import analyses
+
+    if order is not None and len(order.models) > 1:
+        columns = ("place", "model", "value", "95 % interval", "minus the next", "95 % interval", "")
+        table = new_table(f"\nRanking by {order.name}", *columns)
+        for i, (place, one) in enumerate(zip(order.places, order.models, strict=True)):
+            record = order.differences[i] if i < len(order.differences) else None
+            last = (
+                (number_text(record.value), interval_text(record), "tie" * record.extra["tie"]) if record else ("",) * 3
+            )
+            own = order.own(one)
+            table.add_row(str(place), one.model, number_text(own.value), interval_text(own), *last)
+        print_table(table)
+    for gate_of in found:
+        typer.echo(f"\n{gate_of.model}")
+        shown = analyses()["pairs"].table_of(gate_of.results)
+        if shown is not None:
+            print_table(shown)
+        if gate_of.worst:
+            table = new_table("Worst items, exchanged words in brackets", "item")
+            for line in gate_of.worst:
+                table.add_row(line)
+            print_table(table)
+        for outcome in judged[gate_of.model]:
+            typer.echo(f"{gate_of.model}: {outcome.sentence()}")
+
+
 def _write(ranking: Ranking, out: Path) -> None:
     from bindscope.run_directory import write_text
     from bindscope.runs.vocabulary import with_models
@@ -73,8 +166,6 @@ def _write(ranking: Ranking, out: Path) -> None:
 
 
 def _json(ranking: Ranking, outcomes: dict[str, list[GateOutcome]], results: str) -> dict[str, Any]:
-    import json
-
     return {
         "ranking": [
             {"place": place, "model": one.model, "worst": one.worst, "card": one.card}

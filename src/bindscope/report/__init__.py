@@ -54,8 +54,11 @@ def write_comparison(
     from bindscope.runs.verdict import verdict
     from bindscope.show.run import read_run
 
-    runs = [read_run(Path(directory)) for directory in run_dirs]
+    runs = [read_run(Path(directory)) for directory in run_dirs if not str(directory).startswith("outcomes:")]
     found = compare(run_dirs, seed) if comparison is None else comparison
-    page = render_comparison(runs, [verdict(run.results) for run in runs], found)
+    verdicts = [verdict(run.results) for run in runs]
+    if any(record.analysis == "pairs" for record in found.results):  # on the common items, published outcomes too
+        verdicts = [verdict(found.results.headline(model=name)) for name in found.names]
+    page = render_comparison(runs, verdicts, found)
     write_text(Path(out), page)
     return Path(out)

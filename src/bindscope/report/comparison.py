@@ -40,6 +40,7 @@ def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparis
         ),
     )
     sections, first, figures = named([section], picture)
+    version = next((run.config["bindscope"] for run in runs), "")
     return fill(
         "comparison.html.j2",
         names=comparison.names,
@@ -50,8 +51,10 @@ def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparis
         story=first,
         sections=sections,
         commands=[str(run.config["command"]) for run in runs if run.config["command"]],
-        bibtex=BIBTEX % (runs[0].config["bindscope"] or "0"),
-        version=runs[0].config["bindscope"],
+        bibtex=BIBTEX % (version or "0"),
+        version=version,
+        ranking=comparison.ranking,
+        what="items" if any(record.analysis == "pairs" for record in own) else "scenes",
         figures=figures,
     )
 
@@ -69,10 +72,16 @@ def asked(record: Record) -> str:
 
 def side_by_side(records: Sequence[Record]) -> Figure:
     """Recognition of every run, a colour for each; the R^2 stands in the table."""
-    shown = [r for r in records if r.analysis == "recognition"]
+    shown = [r for r in records if r.analysis == "recognition"] or [r for r in records if r.analysis == "pairs"]
     looks = series_of(r.model or "" for r in shown)
-    style = Style("share of scenes recognised", (-0.02, 1.03), step=14)
-    return forest("story", "Recognition, run by run", _rows(shown, [looks[r.model or ""] for r in shown]), style)
+    paired = bool(shown) and shown[0].analysis == "pairs"
+    style = Style("share of items" if paired else "share of scenes recognised", (-0.02, 1.03), step=14)
+    return forest(
+        "story",
+        "Pairs, model by model" if paired else "Recognition, run by run",
+        _rows(shown, [looks[r.model or ""] for r in shown]),
+        style,
+    )
 
 
 def difference_figure(records: Sequence[Record]) -> Figure:

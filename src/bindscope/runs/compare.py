@@ -21,6 +21,7 @@ from bindscope.probes import probed
 from bindscope.recognition import ceiling, concept_chance, object_chance, zero_shot
 from bindscope.results import Record, Results
 from bindscope.run_directory import read_config
+from bindscope.runs.pair_ranking import compare_pairs, on_pairs
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.uncertainty import ObjectBootstrap, percentile
 
@@ -60,17 +61,21 @@ class Comparison:
     names: tuple[str, ...]
     results: Results
     n_scenes: int
+    ranking: tuple[str, ...] = ()  # models best first, in words, where they are ranked
 
 
 def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
     """Compare two or more runs on the scenes that all of them show.
 
     Recognition (zero-shot where every run has queries, and probes trained on the same bags), Level I, and the swap test
-    where every run has captions. Raises
-    InputError where the runs have other concepts or no scene in common.
+    where every run has captions. Runs on pairs, and `outcomes:FILE`, are compared on their common items. Raises InputError
+    where the runs have other concepts or no scene in common.
     """
     if len(runs) < 2:
         raise InputError(f"compare needs at least two runs, got {len(runs)}")
+    if on_pairs(runs):
+        found = compare_pairs(runs, seed)
+        return Comparison(found.names, found.results, found.n_scenes, found.ranking)
     directories = [Path(run) for run in runs]
     names = _names(directories)
     aligned = _aligned([load_embeddings(directory) for directory in directories], names)

@@ -6,7 +6,7 @@ import difflib
 import operator
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bindscope.analyses.registry import analyses
 from bindscope.errors import InputError, UnknownNameError
@@ -143,6 +143,8 @@ def _record(results: Results, condition: Condition) -> Record:
     if len(recognition):
         found = recognition.select(estimator=judged_by(results))
     targets = {record.target for record in found if record.target}
+    if "[" not in condition.text and condition.target not in targets and "all" in targets:
+        condition = replace(condition, target="all")  # the metric's own headline is of another analysis
     if condition.target is not None and condition.target not in targets:
         raise UnknownNameError(f"target of {condition.metric} in --fail-if", condition.target, targets)
     if condition.target is None and len(targets) > 1:

@@ -19,6 +19,7 @@ from bindscope.scenes import BoolArray, FloatArray
 
 TieRule = Literal["wrong", "half", "right"]
 TIE_RULES: tuple[TieRule, ...] = ("wrong", "half", "right")
+PAIR_CHANCE, GROUP_CHANCE = 1 / 4, 1 / 6  # of random scores, for two pictures with two captions
 _CELLS = 8_000_000
 TIE = 1e-6  # of a cosine: sums of single-precision word vectors in another order differ by up to a few 1e-7
 
@@ -124,7 +125,7 @@ def image_contests(scores: Scores) -> dict[str, Contest]:
         back = contest(own, swapped)
         text = both([contest(scores.seen[:, :1], scores.seen_wrong[:, :1]), back])
         image = both([contest(scores.seen[:, :1], swapped), contest(own, scores.seen_wrong[:, :1])])
-        found |= {"text": text, "image": image, "group": both([text, image], chance=1 / 6)}
+        found |= {"text": text, "image": image, "group": both([text, image], chance=GROUP_CHANCE)}
         found["preference"] = mean_of([first, back])
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -158,20 +158,19 @@ def judgement(results: Results) -> tuple[str, tuple[str, str], tuple[Record, ...
     read = headline(results, "pair_preference", "same_bag")
     strict = [r for m in PRIMARY if (r := headline(results, m, "all")) is not None]
     every = [r for m in PRIMARY[:3] for t in ("all", "same_bag") if (r := headline(results, m, t)) is not None]
-    caveats = tuple(_caveats(results))
     if read is None or read.value is None or (read.n_scenes or 0) < ENOUGH:
         count = 0 if read is None else read.n_scenes or 0
         first = (
             f"Only {count} items have a negative of the caption's own words, fewer than {ENOUGH}, so these pairs cannot tell "
             "binding from a bag of words."
         )
-        return "undecided", (first, _overall(strict)), tuple(every), caveats
+        return "undecided", (first, _overall(strict)), tuple(every), ()
     label, words = _label(read)
     said = (
         f"{words} where right and wrong have the same words it prefers the right caption in {_percent(read)} "
         f"of {read.n_scenes:,} items (a bag of words: {_share(read.chance or 0.5)})."
     )
-    return label, (said, _overall(strict)), tuple(every), caveats
+    return label, (said, _overall(strict)), tuple(every), ()
 
 
 def _label(read: Record) -> tuple[str, str]:
@@ -202,14 +201,6 @@ def _overall(strict: Sequence[Record]) -> str:
         return "No contest was held."
     first = strict[0]
     return f"Over all {first.n_scenes:,} items {names[first.metric]} in {_percent(first)} (chance {_share(first.chance or 0.0)})."
-
-
-def _caveats(results: Results) -> Iterator[str]:
-    for record in results.select(analysis="pairs", metric="n_odd_items"):
-        more = ", ..." if (record.value or 0) > len(record.extra.get("rows", ())) else ""
-        names = ", ".join(record.extra.get("rows", ()))
-        left = ", left out" if record.extra.get("left_out") else ""
-        yield f"{record.value or 0:,.0f} {record.extra.get('note')}{left}" + (f" ({names}{more})." if names else ".")
 
 
 def _percent(record: Record) -> str:

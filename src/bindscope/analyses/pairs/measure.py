@@ -17,6 +17,8 @@ import numpy as np
 
 from bindscope.analyses.context import Context, Say
 from bindscope.analyses.pairs.contests import (
+    GROUP_CHANCE,
+    PAIR_CHANCE,
     TIE_RULES,
     Contest,
     Ranks,
@@ -118,7 +120,8 @@ class PairContext(Context):
     @cached_property
     def judged(self) -> tuple[Judged, ...]:
         """The model's own figures first, then the baseline's, then what text alone answers beside pictures."""
-        return (*self._own, *(_published(one) for one in self.published))
+        alone = self.pair_sides is None and len(self.published) == 1
+        return (*self._own, *(_published(one, alone) for one in self.published))
 
     @cached_property
     def _own(self) -> tuple[Judged, ...]:
@@ -151,15 +154,17 @@ class PairContext(Context):
         return [replace(one, model=str(one.extra["published"])) if "published" in one.extra else one for one in made]
 
 
-def _published(one: PublishedOutcomes) -> Judged:
-    """Outcomes that others give, as contests won or lost; a half is a tie."""
+def _published(one: PublishedOutcomes, alone: bool) -> Judged:
+    """Outcomes that others give, as contests won or lost; a half is a tie. alone: they are the run's headlines."""
     made = {name: _given(name, credit) for name, credit in one.credits.items()}
-    return Judged(PUBLISHED, _held(made), model=one.model, beside={"published": one.model}, by_image=True)
+    return Judged(
+        PUBLISHED, _held(made), model=one.model, beside={} if alone else {"published": one.model}, by_image=True
+    )
 
 
 def _given(name: str, credit: FloatArray) -> Contest:
     there = ~np.isnan(credit)
-    level = {"text": 0.25, "image": 0.25, "group": 1 / 6}.get(name, 0.5)
+    level = {"text": PAIR_CHANCE, "image": PAIR_CHANCE, "group": GROUP_CHANCE}.get(name, 0.5)
     chance, tied = np.where(there, level, np.nan), (credit == 0.5).astype(np.float64)
     sharp: dict[TieRule, FloatArray] = {
         "wrong": np.where(there, (credit == 1).astype(np.float64), np.nan),
@@ -262,7 +267,6 @@ def recalls(context: PairContext, judged: Judged) -> Iterator[Outcome]:
     ranks, asked = judged.ranks, judged.asked
     if ranks is None or asked is None or not len(asked):
         return
-    wide = {"gallery": ranks.gallery, **judged.beside}
     figures: list[tuple[str, FloatArray, float | None]] = [
         ("retrieval_top1" if k == 1 else f"recall_at_{k}", ranks.hits(k), min(k / ranks.gallery, 1.0)) for k in RECALLS
     ]
@@ -272,17 +276,12 @@ def recalls(context: PairContext, judged: Judged) -> Iterator[Outcome]:
             top, below = (np.zeros(len(context.pairs)) for _ in range(2))
             top[asked], below[asked] = hits * among[asked], among[asked]
             yield Outcome.ratio(
-                metric, top, below, target=target, estimator=judged.estimator, split="all", chance=chance, extra=wide
+                metric,
+                top,
+                below,
+                target=target,
+                estimator=judged.estimator,
+                split="all",
+                chance=chance,
+                extra=judged.beside,
             )
-
-
-def named_figures(context: PairContext) -> Sequence[Outcome]:
-    """Headlines of the model, for comparisons: contests over all items and over the same bag."""
-    return [
-        outcome(judged, name, rows, target, RULE.get(name, "wrong"))
-        for judged in context.judged
-        if judged.estimator == MODEL
-        for name in judged.contests
-        if name != "caption_asks"
-        for target, rows in (("all", np.ones(len(context.pairs), dtype=bool)), ("same_bag", context.same_bag))
-    ]

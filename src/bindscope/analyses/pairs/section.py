@@ -40,7 +40,7 @@ def build(run: Run) -> Section:
     figures = [one for one in (_by(results, metric, "category"), _by(results, metric, "edit")) if one is not None]
     if figures:
         blocks.append(Gallery(tuple(figures)))
-    main = [r for r in results if set(r.extra) <= {"published", "asks", "side", "gallery"} and r.metric[:2] != "n_"]
+    main = [r for r in results if set(r.extra) <= {"published", "asks", "side"} and r.metric[:2] != "n_"]
     blocks.append(record_table("Overall, and where right and wrong have the same words", main, TABLE))
     blocks += [Note(text) for text in _about(run)]
     return Section("pairs", "Pairs", LEAD, (*blocks, every_row(results.records)))

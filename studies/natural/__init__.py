@@ -1,0 +1,1 @@
+"""Does binding on synthetic scenes predict binding on natural captions?"""
