@@ -193,11 +193,11 @@ def test_published_outcomes_are_judged_as_a_model(tmp_path: Path) -> None:
     (tmp_path / "clip.csv").write_text("\n".join(lines))
     name = f"outcomes:{tmp_path / 'clip.csv'}"
     results = judged(name, name, tmp_path).results
-    found = results.select(lambda r: set(r.extra) == {"published"}, metric="pair_preference", target="all").records[0]
+    found = figure(results, "pair_preference")
     assert (found.value, found.estimator, found.model, found.n_scenes, found.n_objects) == (
         0.75,
         "published",
-        "clip",
+        name,
         60,
         30,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +255,7 @@ def order(every: Sequence[Credits], seed: int = 0) -> Order | None:
     same = min(int(one.rows(which, "same_bag").sum()) for one in every)
     target = "same_bag" if same >= ENOUGH else "all"
     models = sorted(every, key=lambda one: -(one.figure(which, target).value or 0.0))
-    differences = [_difference(a, b, which, target, seed) for a, b in zip(models, models[1:], strict=False)]
+    differences = [_difference(a, b, which, target, seed) for a, b in pairwise(models)]
     places = [1]
     for position, record in enumerate(differences, start=2):
         places.append(places[-1] if record.extra["tie"] else position)
