@@ -40,15 +40,17 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def refuse_irregular(path: Path) -> None:
-    """Raise StoreError unless a path is a regular file: a pipe or a device could block or never end."""
+    """Raise StoreError for a pipe, a socket or a device, which could block or never end, and for what cannot be a path.
+
+    A file that is missing or a directory is left to whoever opens it.
+    """
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
-        raise StoreError(f"cannot read {path}: {reason}") from None
-    if stat.S_ISDIR(mode):
-        raise StoreError(f"cannot read {path}: it is a directory, expected a file")
-    if not stat.S_ISREG(mode):
+    except ValueError as error:
+        raise StoreError(f"cannot read {str(path)!r}: {error}; give another path") from None
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise StoreError(f"cannot read {path}: it is a pipe, socket or device, expected a regular file; copy it to one")
 
 

@@ -324,3 +324,124 @@ def test_thumbnails_and_contact_sheets(tmp_path: Path) -> None:
         thumbnail(tmp_path / "0.png", 0)
     with pytest.raises(InputError, match="needs pictures and at least one column"):
         contact_sheet([])
+
+
+def test_paths_of_windows_and_names_with_question_marks(tmp_path: Path) -> None:
+    rows = ["train\\a.png,red,blue", "train/b.png,blue,red"]
+    for name in ("what?", "a?b?c", "a&b", "x?y=z"):
+        place = tmp_path / name
+        place.mkdir()
+        (place / "labels.csv").write_text("\n".join([HEADER, *rows]))
+        for shade, file in enumerate(("a.png", "b.png")):
+            image(place / "images" / "train" / file, shade)
+        assert len(load_dataset(f"folder:{place}")) == 2
+        if name != "x?y=z":
+            assert len(load_dataset(f"folder:{place}?skip_broken=true")) == 2
+    with pytest.raises(InputError, match=r"options look like \?key=value"):
+        load_dataset(f"folder:{tmp_path / 'a&b'}?skip_broken")
+
+
+@pytest.mark.parametrize("way", ["absolute", "up", "link", "linked folder", "backslashes"])
+def test_images_outside_the_folder_are_refused_unless_allowed(tmp_path: Path, way: str) -> None:
+    image(tmp_path / "secret" / "a.png")
+    place = folder(tmp_path, HEADER, [], draw=False)
+    image(place / "b.png", 1)
+    (place / "link.png").symlink_to(tmp_path / "secret" / "a.png")
+    (place / "linked").symlink_to(tmp_path / "secret")
+    names = {
+        "absolute": f"{tmp_path}/secret/a.png",
+        "up": "../secret/a.png",
+        "link": "link.png",
+        "linked folder": "linked/a.png",
+        "backslashes": "..\\secret\\a.png",
+    }
+    (place / "labels.csv").write_text(f"{HEADER}\nb.png,red,blue\n{names[way]},blue,red\n")
+    (place / "link.png").unlink() if way != "link" else None
+    with pytest.raises(StoreError, match=r"data row 2 \(line 3\): the image .* leaves .*; .* \?outside=true"):
+        load_dataset(f"folder:{place}")
+    assert len(load_dataset(f"folder:{place}?outside=true")) == 2
+    alias = tmp_path / "alias"
+    alias.symlink_to(place)
+    (place / "labels.csv").write_text(f"{HEADER}\nb.png,red,blue\n")
+    (place / "link.png").unlink(missing_ok=True)
+    assert len(load_dataset(f"folder:{alias}")) == 1  # the folder itself may be a link
+
+
+def test_names_that_no_system_takes_are_missing_images(tmp_path: Path) -> None:
+    for name in ("x" * 300 + ".png", "a/" * 50 + "b.png", "C:\\data\\a.png"):
+        place = folder(tmp_path, HEADER, [f"{name},red,blue"], draw=False)
+        with pytest.raises(StoreError, match=r"1 of 1 images cannot be read: .*\(missing\)"):
+            load_dataset(f"folder:{place}")
+
+
+def test_pictures_with_right_checksums_and_wrong_content_are_found(tmp_path: Path) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes, wrong: int = 0) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked) ^ wrong)
+
+    place = folder(tmp_path, HEADER, [f"{i}.png,red,blue" for i in range(6)])
+    start = b"\x89PNG\r\n\x1a\n"
+    small, huge = (chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) for side in (8, 50_000))
+    end, whole = chunk(b"IEND", b""), zlib.compress(bytes(8 * 25))
+    (place / "1.png").write_bytes(start + small + chunk(b"IDAT", b"not zlib") + end)
+    (place / "2.png").write_bytes(start + small + chunk(b"IDAT", whole, wrong=1) + end)
+    (place / "3.png").write_bytes(start + huge + chunk(b"IDAT", whole) + end)
+    (place / "4.png").write_bytes(start + small + chunk(b"IDAT", zlib.compress(bytes(30))) + end)
+    with pytest.warns(BindscopeWarning, match="4 of 6 images cannot be read: 1.png"):
+        data = load_dataset(f"folder:{place}?skip_broken=true")
+    assert [path.name for path in data.items.images or ()] == ["0.png", "5.png"]
+    assert data.row_names is not None
+    assert data.row_names.words("filename") == ["0.png", "5.png"]
+
+
+def spare(place: Path, worlds: Sequence[str] = ("Desert", "Island"), inner: str = "") -> list[str]:
+    """Rows and pictures in the published layout of PUG:SPARE: DIR/WORLD/file, one name in several worlds."""
+    rows = []
+    for world in worlds:
+        for i, (a, b) in enumerate((("cat", "dog"), ("dog", "cat"), ("cat", "fox"))):
+            rows.append(f"{i}.png,{world},{a},{b},red,blue,left,right")
+            image(place / inner / world / f"{i}.png", i + 10 * len(world))
+    return rows
+
+
+@pytest.mark.parametrize("inner", ["", "images"])
+def test_pug_pictures_lie_in_folders_named_by_their_world(tmp_path: Path, inner: str) -> None:
+    rows = spare(tmp_path / "data", inner=inner)
+    place = folder(tmp_path, PUG, rows, draw=False)
+    one = load_dataset(f"folder:{place}?world=Island")
+    assert [path.parent.name for path in one.items.images or ()] == ["Island"] * 3
+    every = load_dataset(f"folder:{place}?world=all")
+    assert len(set(every.items.images or ())) == 6
+    assert every.table.replicate.tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(TableError, match="rows of 2 worlds"):
+        load_dataset(f"labels:{place}/labels.csv")
+    bare = load_dataset(f"labels:{place}/labels.csv?world=all")
+    assert np.array_equal(bare.table.values, every.table.values)
+    assert bare.slots == every.slots == ("left", "right")
+
+
+@pytest.mark.parametrize("word", ["blank", "Blank", "None", "", "-", "n/a", "NULL", "empty", "nan"])
+def test_pug_characters_that_are_not_there(tmp_path: Path, word: str) -> None:
+    rows = ["0.png,W,cat,dog,red,blue,left,right", f"1.png,W,cat,{word},red,Default,left,right"]
+    data = load_dataset(f"folder:{folder(tmp_path, PUG, rows)}")
+    assert data.table.counts.tolist() == [2, 1]
+    assert data.table.space.concepts[1].values == ("blue", "red")
+
+
+def test_pug_rows_without_places_are_told(tmp_path: Path) -> None:
+    rows = ["0.png,W,cat,dog,red,blue,left,right", "1.png,W,dog,cat,red,blue,,", "2.png,W,dog,cat,blue,red,,left"]
+    with pytest.warns(BindscopeWarning, match=r"1 of 3 rows name no place; there the first .* stand on the left"):
+        data = load_dataset(f"folder:{folder(tmp_path, PUG, rows)}")
+    assert data.describe(1) == "dog red on the left, cat blue on the right"
+    assert data.describe(2) == "cat red on the left, dog blue on the right"
+
+
+def test_several_label_tables_are_not_chosen_among(tmp_path: Path) -> None:
+    place = folder(tmp_path, HEADER, ["a.png,red,blue", "b.png,blue,red"])
+    (place / "labels.tsv").write_text((place / "labels.csv").read_text().replace(",", "\t"))
+    with pytest.raises(StoreError, match=r"several label tables \(labels.csv, labels.tsv\); choose one with \?labels="):
+        load_dataset(f"folder:{place}")
+    assert len(load_dataset(f"folder:{place}?labels=labels.tsv")) == 2

@@ -155,6 +155,8 @@ def embed(
     dataset = load_dataset(with_spellings(data, keep_spellings), cache=cache)
     encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     found = embed_scenes(encoder, dataset, cache=cache or default_cache(), batch_size=batch_size, progress=True)
+    for note in encoder.notes:
+        typer.echo(f"note: {note}", err=True)
     save_embeddings(found, out)
     typer.echo(f"{len(found.vectors):,} vectors of {found.vectors.shape[1]} dimensions")
     typer.echo(str(out))

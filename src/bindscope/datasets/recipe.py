@@ -16,6 +16,7 @@
     article: false                              # a or an, by the next letter
     scenes: 5000                                # a seeded sample; default: all
     seed: 0
+    keep_spellings: false                       # values that look alike (red, Red) are different ones
     objects: [{size: small, color: red, shape: cube}, ...]     # only these objects
     exclude: [{color: blue, shape: cube}, ...]                 # not these; a concept that is left out means any value
 
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +38,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from bindscope.concepts import ConceptSpace, IntArray
 from bindscope.datasets.captions import LEADS, Template, default_templates
 from bindscope.datasets.designs import MAX_ROWS
+from bindscope.datasets.headers import refuse_reserved
 from bindscope.datasets.items import Dataset
+from bindscope.datasets.spellings import alike_note
 from bindscope.datasets.text import TextScenes, build
 from bindscope.errors import BindscopeError, InputError, StoreError, UnknownNameError
 from bindscope.names import Option, read_options, split_options
@@ -49,6 +53,7 @@ OPTIONS = {
     "article": Option(None, bool),
     "scenes": Option(None, int, 1, MAX_ROWS),
     "seed": Option(None, int, 0),
+    "keep_spellings": Option(None, bool),
 }
 
 
@@ -84,6 +89,7 @@ class Recipe(BaseModel):
     replicates: Annotated[StrictInt, Field(ge=1)] | None = None
     scenes: Annotated[StrictInt, Field(ge=1, le=MAX_ROWS)] | None = None
     seed: Annotated[StrictInt, Field(ge=0)] = 0
+    keep_spellings: StrictBool | None = None
     objects: Annotated[list[Cells], Field(min_length=1)] | None = None
     exclude: list[Cells] = []
 
@@ -94,11 +100,19 @@ def load_recipe(path: str, query: str, name: str) -> Dataset:
     content = _read_yaml(Path(path))
     try:
         recipe = Recipe.model_validate({**content, **given})
-        return build(scenes_of(recipe), name)
+        refuse_reserved(recipe.concepts, "concepts")
+        notes = _spelling_notes(recipe)
+        return replace(build(scenes_of(recipe), name), notes=tuple(f"{path}: {note}" for note in notes))
     except ValidationError as error:
         raise _first_error(path, error) from None
     except BindscopeError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _spelling_notes(recipe: Recipe) -> list[str]:
+    keep = bool(recipe.keep_spellings)
+    found = (alike_note(name, dict.fromkeys(values, 1), keep) for name, values in recipe.concepts.items())
+    return [note for note in found if note]
 
 
 def scenes_of(recipe: Recipe) -> TextScenes:

@@ -28,7 +28,6 @@ _LATIN = str.maketrans(
 _BLANKS = frozenset("\u115f\u1160\u3164\u2800\ufffc")  # drawn as nothing, though Unicode calls them letters or symbols
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?")
 _WHOLE = re.compile(r"\d+")
-_EXACT = 9  # digits of a number that is written out from single precision, at least
 _BOOLEANS = {"true": "1", "false": "0"}
 FILLERS = frozenset(
     ["", "-", "--", "---", ".", "...", "?", "0", "-1", "none", "nan", "na", "n/a", "n.a.", "#n/a", "<na>", "nat", "null", "nil"]
@@ -90,7 +89,9 @@ def alike_note(concept: str, counts: Mapping[str, int], keep: bool, where: str =
     groups = alike(counts)
     if not groups:
         return None
-    shown = " and ".join(f"{shown_word(word, groups[0])} ({counts[word]:,} cells)" for word in groups[0][:3])
+    shown = " and ".join(
+        f"{shown_word(word, groups[0])} ({counts[word]:,} cell{'s' * (counts[word] != 1)})" for word in groups[0][:3]
+    )
     more = f" ({len(groups) - 1} more such groups)" if len(groups) > 1 else ""
     found = f"{where}values of {concept} look alike: {shown}{more}"
     if not keep:
@@ -139,7 +140,7 @@ def _plain_character(character: str) -> str:
 
 
 def _number_form(text: str) -> str:
-    """A number in its shortest spelling; one written out from half or single precision as that precision prints it."""
+    """A number in its shortest spelling in single precision; one of half precision as that prints it."""
     if _WHOLE.fullmatch(text.removeprefix("+")):
         return text.removeprefix("+").lstrip("0") or "0"
     number = float(text)
@@ -147,9 +148,9 @@ def _number_form(text: str) -> str:
         return text
     if number.is_integer() and abs(number) < 2**53:
         return str(int(number))
-    half = np.float16(number) if abs(number) < 6e4 else np.float16(0)
-    if len(text.strip("+-0.")) >= _EXACT and float(half) == number:
-        return repr(float(str(half)))
     with np.errstate(over="ignore"):
         single = np.float32(number)
-    return repr(float(str(single))) if np.isfinite(single) else repr(number)
+        half = np.float16(single)
+    if not np.isfinite(single):
+        return repr(number)
+    return repr(float(str(half if half == single else single)))

@@ -31,6 +31,11 @@ from bindscope.scenes import SceneTable
 
 ALL = "all"  # stands for every analysis
 EXAMPLES = 6
+AT_CHANCE, READABLE, SMALL_CHANCE = (
+    0.1,
+    0.9,
+    0.5,
+)  # of the way from chance to 1; of the scenes; a chance that can be told
 SMALLEST = 1e-15  # below it squares leave single precision
 Progress = Callable[[str], None]
 
@@ -141,6 +146,7 @@ def diagnose(
     if "editing" in settings.analyses:
         _save_explorer(embeddings, dataset, seed, writer.partial)
     config = _config(settings, dataset, embeddings, encoder, digest)
+    config["notes"] += _query_order_notes(results, embeddings)
     config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
 
@@ -276,6 +282,32 @@ def _config(
         "examples": _examples(dataset),
         "created": now(),
     }
+
+
+def _query_order_notes(results: Results, embeddings: Embeddings) -> list[str]:
+    """A warning where queries out of a file find nothing that a read-out finds: their order may be another one."""
+    if embeddings.fidelity.get("architecture") != "precomputed vectors":
+        return []
+    found = results.headline(analysis="recognition", metric=("concept_recognition", "object_recognition"))
+    lost = []
+    for own in found.select(lambda r: r.target not in ("mean", "joint"), estimator="zero_shot"):
+        read = found.first(metric=own.metric, target=own.target, estimator="probe")
+        if read is not None and _lost(own, read):
+            name = own.target if own.metric == "concept_recognition" else f"objects, {own.target}"
+            lost.append(f"{name} ({own.value:.2f} against {read.value:.2f})")
+    if not lost:
+        return []
+    return [
+        f"the model's own queries are at chance where a read-out of the same vectors is not: {', '.join(lost)}; the queries "
+        "may be in another order than that of the values"
+    ]
+
+
+def _lost(own: Record, read: Record) -> bool:
+    """Whether queries are at chance beside a read-out that is nearly always right."""
+    if own.value is None or own.chance is None or read.value is None or own.chance > SMALL_CHANCE:
+        return False
+    return read.value >= READABLE and own.value <= own.chance + AT_CHANCE * (1 - own.chance)
 
 
 def _examples(dataset: Dataset) -> list[str]:
