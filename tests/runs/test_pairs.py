@@ -13,8 +13,9 @@ import pytest
 from bindscope.analyses.pairs.measure import PairContext, measure
 from bindscope.analyses.pairs.similarity import Sides, unit
 from bindscope.datasets.pairs import load_pairs
-from bindscope.errors import InputError, UnknownNameError, VectorsError
+from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
 from bindscope.results import Record, Results
+from bindscope.runs.compare import compare
 from bindscope.runs.diagnose import Run, diagnose
 from bindscope.runs.verdict import verdict
 from commands import Command
@@ -206,6 +207,110 @@ def test_published_outcomes_are_judged_as_a_model(tmp_path: Path) -> None:
     assert on.select(metric="pair_preference", target="same_bag").records[0].n_scenes == 60
     missing = on.select(metric="n_odd_items", target="unmatched").records[0]
     assert (missing.value, missing.extra["rows"]) == (4.0, ["60", "61", "62", "63"])
+
+
+def test_published_outcomes_beside_a_model_and_of_several_models(tmp_path: Path) -> None:
+    rows = [{**row, "clip": "true", "tuned": ["1", "0.5"][i % 2]} for i, row in enumerate(swaps(60))]
+    data = written(tmp_path, rows).replace("pairs:", "outcomes:")
+    results = judged(ORDERED, data, tmp_path).results
+    found = {r.model: r.value for r in results.select(lambda r: set(r.extra) == {"published"}, target="all")}
+    assert found == {"clip": 1.0, "tuned": 0.75}
+    assert figure(results, "pair_all_right", estimator="zero_shot").value == 1.0
+
+
+def test_scores_of_two_pictures_as_published(tmp_path: Path) -> None:
+    rows = [
+        {"caption": r["caption"], "negative_caption": r["negative_caption"], "image": "<lost>", "type": "swap"}
+        | {
+            "text_score": "True",
+            "image_score": str(i % 2 == 0),
+            "group_score": str(i % 2 == 0),
+            "text_score_i0": "True",
+        }
+        for i, r in enumerate(swaps(20))
+    ]
+    data = written(tmp_path, rows).replace("pairs:", "outcomes:")
+    results = judged(data, data, tmp_path).results
+    found = {name: figure(results, name).value for name in ("text_score", "image_score", "group_score")}
+    assert found == {"text_score": 1.0, "image_score": 0.5, "group_score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        ([{"caption": "a", "negative_caption": "b", "filename": "1.jpg"}], "no column of outcomes"),
+        (
+            [{"caption": "a", "negative_caption": "b", "filename": "1.jpg", "correct": "perhaps"}],
+            "correct must be 0 or 1",
+        ),
+    ],
+)
+def test_outcomes_that_are_none_are_refused(tmp_path: Path, rows: list[dict[str, str]], match: str) -> None:
+    data = written(tmp_path, rows).replace("pairs:", "outcomes:")
+    with pytest.raises(TableError, match=match):
+        judged(data, data, tmp_path)
+    with pytest.raises(InputError, match="outcomes: needs a file"):
+        judged("outcomes:", "outcomes:", tmp_path)
+
+
+def test_models_on_pairs_are_compared_and_ranked_with_ties(command: Command, tmp_path: Path) -> None:
+    data = written(tmp_path, swaps(80, pictures=True))
+    for name, model in (("bag", BAG), ("ordered", ORDERED), ("again", ORDERED)):
+        diagnose(model, data, tmp_path / name, cache=tmp_path / "cache")
+    rows = [{**row, "clip": 1} for row in swaps(70, pictures=True)]
+    published = written(tmp_path, rows, "clip.json").replace("pairs:", "outcomes:")
+    found = compare([tmp_path / "bag", tmp_path / "ordered", tmp_path / "again", published])
+    one, two = f"{ORDERED} #1", f"{ORDERED} #2"
+    assert (found.n_scenes, found.names) == (70, (BAG, one, two, "clip"))
+    strict = found.results.select(metric="pair_all_right", target="same_bag")
+    apart = strict.select(lambda r: r.extra.get("minus") == one, model=BAG).records[0]
+    assert (apart.value, apart.extra["tie"], apart.n_scenes) == (-1.0, False, 70)
+    same = strict.select(lambda r: r.extra.get("minus") == two, model=one).records[0]
+    assert (same.value, same.extra["tie"]) == (0.0, True)
+    assert same.ci_low is not None
+    assert same.ci_low < 0.0
+    assert found.ranking == ()  # figures of text and a published one of pictures: none in common
+    out = command(
+        "compare", *(str(tmp_path / name) for name in ("bag", "ordered", "again")), "--out", str(tmp_path / "c.html")
+    )
+    assert out.code == 0, out.err
+    assert f"1= {one} (1.000); 1= {two} (1.000); 3 {BAG} (0.000)" in out.out
+    assert "Best first" in (tmp_path / "c.html").read_text(encoding="utf-8")
+    other = written(tmp_path, [{**row, "clip": 1, "caption": f"x {row['caption']}"} for row in rows], "other.json")
+    with pytest.raises(InputError, match="fewer than two items in common"):
+        compare([tmp_path / "bag", other.replace("pairs:", "outcomes:")])
+    with pytest.raises(InputError, match="have no item in common"):
+        judged(other.replace("pairs:", "outcomes:"), data, tmp_path)
+
+
+def test_gate_on_pairs(command: Command, tmp_path: Path) -> None:
+    data = written(tmp_path, swaps(80))
+    out = command("gate", BAG, ORDERED, "--data", data, "--fail-if", "pair_all_right[same_bag]<0.5")
+    assert out.code == 1
+    assert "Ranking by all three right, same bag" in out.out
+    assert out.out.index(f"\n{ORDERED}\n") < out.out.index(f"\n{BAG}\n")
+    assert "Worst items, exchanged words in brackets" in out.out
+    passed = command("gate", ORDERED, "--data", data, "--fail-if", "recall@1<0.9,pair_preference.ci_low<0.9", "--json")
+    assert passed.code == 0, passed.err
+    assert not json.loads(passed.out)["gate"]["failed"]
+    assert "give one of --vocabulary" in command("gate", BAG).refusal
+    assert "takes pairs:FILE" in command("gate", BAG, "--data", "text:8x8").refusal
+    assert "is given twice" in command("gate", BAG, BAG, "--data", data).refusal
+
+
+def test_runs_on_scenes_and_on_pairs_are_not_compared(tmp_path: Path) -> None:
+    diagnose(BAG, written(tmp_path, swaps(8)), tmp_path / "pairs", cache=tmp_path / "cache")
+    diagnose("planted:bag?dim=16", "text:3x3", tmp_path / "scenes", analyses=["audit"], cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="runs of one kind"):
+        compare([tmp_path / "pairs", tmp_path / "scenes"])
+    (tmp_path / "pairs" / "items.parquet").write_bytes(b"no table")
+    with pytest.raises(StoreError, match="cannot read"):
+        compare([tmp_path / "pairs", tmp_path / "pairs"])
+
+
+def test_scenes_are_not_made_of_pairs(command: Command, tmp_path: Path) -> None:
+    refused = command("embed", BAG, "--data", written(tmp_path, swaps(8)), "--out", str(tmp_path / "e")).refusal
+    assert "holds captions with negatives, not scenes" in refused
 
 
 def test_encoders_of_the_fixtures_are_what_they_say() -> None:
