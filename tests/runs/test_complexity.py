@@ -69,6 +69,8 @@ def test_the_command_appends_its_records_and_writes_the_report(make: Make, capsy
         assert objects.chance == pytest.approx(1 / 300)
         assert objects.value is not None
         assert objects.value <= 0.6
+        none = after.one(metric="binding_r2", estimator="additive", split="test", coverage=coverage)
+        assert none.value is None  # a bag has no interaction to predict
     run_cli(capsys, "complexity", str(run), "--learners", "additive", "--coverage", "0.5", "--splits", "1")
     again = read_results(run)
     assert again.records[: len(before)] == before.records
@@ -157,6 +159,15 @@ def test_rank_curve_of_a_form(make: Make) -> None:
     assert set(by_rank) == {0, 1, 2, 4, 8, 16}
     assert by_rank[2] == pytest.approx(1.0, abs=1e-3)
     assert by_rank[0] < 0.5  # type: ignore[operator]
+    of_binding = results.select(lambda r: set(r.extra) == {"rank"}, metric="binding_r2", estimator="per-object")
+    figures = {r.extra["rank"]: r.value for r in of_binding}
+    assert figures[0] == pytest.approx(0.0, abs=1e-9)
+    assert figures[2] == pytest.approx(1.0, abs=1e-2)
+    headline = results.one(metric="binding_r2", estimator="per-object", split="test")
+    assert headline.ci_low is not None
+    assert headline.ci_low <= headline.value <= headline.ci_high  # type: ignore[operator]
+    beyond = results.select(lambda r: r.extra == {"beyond": "concepts"}, metric="binding_r2", split="test")
+    assert [r.value for r in beyond] == [pytest.approx(1.0, abs=1e-2)]
     assert results.one(metric="r2", estimator="per-object", split="test").value == pytest.approx(1.0, abs=1e-3)
 
 
@@ -188,7 +199,16 @@ def test_wrong_input_is_one_clear_line(make: Make, capsys: pytest.CaptureFixture
         Settings(seed=-1)
 
 
-def curve(learner: str, value: float, half: float, fits: float = 1.0, real: float = 0.97) -> Results:
+def curve(
+    learner: str,
+    value: float,
+    half: float,
+    fits: float = 1.0,
+    real: float = 0.97,
+    r2: float = 0.95,
+    binding: float | None = -0.1,
+    chance: float = 0.05,
+) -> Results:
     """Made-up records of one coverage."""
     words = {"coverage": 0.5, "n_objects": 100, "ceiling": 0.5}
     closed = {"metric": "object_recognition", "target": "closed", "split": "test", **words}
@@ -199,6 +219,11 @@ def curve(learner: str, value: float, half: float, fits: float = 1.0, real: floa
             *(Record("complexity", metric, one, coverage=0.5, split="test") for metric, one in design),
             Record("complexity", value=value, estimator=learner, ci_low=value - half, ci_high=value + half, **closed),
             Record("complexity", value=real, estimator="real", ci_low=real - 0.02, ci_high=real + 0.02, **closed),
+            Record("complexity", "r2", r2, learner, coverage=0.5, split="test", ci_low=r2 - 0.001, ci_high=r2 + 0.001),
+            Record(
+                "complexity", "binding_r2", binding, learner, coverage=0.5, split="test", chance=chance,
+                ci_low=None if binding is None else binding - 0.05, ci_high=None if binding is None else binding + 0.05,
+            ),
             Record("complexity", "fits_training", fits, learner, **train),
             Record("complexity", "object_recognition", 0.99, learner, "unshared", **train),
         ]
@@ -208,7 +233,15 @@ def curve(learner: str, value: float, half: float, fits: float = 1.0, real: floa
 @pytest.mark.parametrize(
     ("results", "words"),
     [
-        (curve("mlp:1024", 0.15, 0.03), "the function is memorised"),
+        (curve("mlp:1024", 0.15, 0.03), "the binding part is memorised"),
+        (curve("mlp:1024", 0.15, 0.03), "not exact enough to tell unseen objects apart"),
+        (curve("mlp:1024", 0.15, 0.03, binding=0.4), "the binding part follows a rule, in part"),
+        (curve("mlp:1024", 0.15, 0.03, binding=0.97), "the binding part follows a rule as well"),
+        (curve("mlp:1024", 0.15, 0.03, binding=0.1), "Whether the binding part can be predicted is undecided"),
+        (curve("mlp:1024", 0.15, 0.03, binding=0.3, chance=0.36), "the binding part is memorised"),
+        (curve("mlp:1024", 0.15, 0.03, binding=None), "there is no binding to predict"),
+        (curve("mlp:1024", 0.15, 0.03, r2=0.995), "its predictions are not exact"),
+        (curve("mlp:1024", 0.95, 0.02, r2=0.995), "predicts the vectors of unseen objects exactly"),
         (curve("mlp:1024", 0.80, 0.05), "a small learner finds the rule"),
         (curve("mlp:1024", 0.45, 0.10), "Undecided"),
         (curve("mlp:1024", 0.15, 0.03, fits=0.5), "support no verdict on binding"),
@@ -218,6 +251,11 @@ def curve(learner: str, value: float, half: float, fits: float = 1.0, real: floa
 def test_the_verdict_says_only_what_the_intervals_carry(results: Results, words: str) -> None:
     assert readable(results, 0.5)
     assert words in " ".join(complexity_sentences(results))
+
+
+def test_what_did_not_fit_says_nothing_of_the_binding_part() -> None:
+    said = " ".join(complexity_sentences(curve("mlp:1024", 0.15, 0.03, fits=0.5, binding=0.4)))
+    assert "binding part" not in said
 
 
 def test_no_verdict_without_enough_held_out() -> None:

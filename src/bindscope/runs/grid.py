@@ -16,15 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import bindscope
 from bindscope.analyses.codelength.measure import available_families
 from bindscope.analyses.codelength.measure import measure as code_lengths
-from bindscope.analyses.complexity.judging import CrossProbes, Judged, cross_probes, judge
+from bindscope.analyses.complexity.judging import TRAIN_ROWS, CrossProbes, Judged, cell_rows, cross_probes, judge
 from bindscope.analyses.complexity.measure import curves
 from bindscope.analyses.context import Context, Say
-from bindscope.concepts import IntArray
 from bindscope.embeddings import load_embeddings
 from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
 from bindscope.learners.base import Fitted
@@ -33,15 +30,13 @@ from bindscope.parallel import cores, run_jobs
 from bindscope.results import Record, Results
 from bindscope.run_directory import amend_config, read_config, replace_records
 from bindscope.runs.cells import Cell, Store
-from bindscope.scenes import BoolArray, SceneTable
-from bindscope.splits import MIXED, TEST, TRAIN, split_objects
-from bindscope.streams import stream
+from bindscope.scenes import SceneTable
+from bindscope.splits import TEST, TRAIN, split_objects
 
 COVERAGES = tuple(step / 10 for step in range(1, 10))
 LEARNERS = ("additive", "per-object", "global", "mlp:64", "mlp:256", "mlp:1024", "mlp:4096", "xgboost", "forest")
 NEEDS = {"mlp": "torch", "xgboost": "xgboost"}
 RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.7
-TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
 WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
 CODING, SCENE_CODING = 40.0, 0.007  # seconds of the code lengths, and those of each scene
 SECONDS = {
@@ -209,20 +204,12 @@ class _Work:
 def fit_cell(cell: Cell, context: Context, probes: CrossProbes, settings: Settings) -> tuple[Fitted, dict[str, Judged]]:
     """Fit one cell and judge its predictions on training, held-out and mixed scenes."""
     vectors, table = context.vectors, context.table
-    sides = split_objects(table, cell.coverage, settings.seed + cell.split).sides(table)
-    rng = stream(settings.seed, "grid scenes", cell.split)
-    train = _some(sides == TRAIN, TRAIN_ROWS, rng)
+    split = split_objects(table, cell.coverage, settings.seed + cell.split)
+    train, rows = cell_rows(table, split, settings.seed, cell.split)
     learner = load_approximator(cell.asked, settings.tune)
     fitted = learner.fit(table.take(train), vectors[train], settings.seed + 1000 * cell.split)
-    limits = {"train": (TRAIN, OTHER_ROWS), "test": (TEST, TEST_ROWS), "mixed": (MIXED, OTHER_ROWS)}
-    rows = {name: _some(sides == side, most, rng) for name, (side, most) in limits.items()}
     judged = {name: judge(fitted.predict(table.take(one)), vectors, table, one, probes) for name, one in rows.items()}
     return fitted, judged
-
-
-def _some(mask: BoolArray, most: int, rng: np.random.Generator) -> IntArray:
-    rows = np.flatnonzero(mask)
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def _fill(work: _Work, todo: Sequence[Cell], workers: int | None) -> None:

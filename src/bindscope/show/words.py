@@ -85,6 +85,7 @@ VARIANTS = {
     "minus": "minus {}",
     "rank": "rank {}",
     "by_split": "by split: {}",
+    "beyond": "all beyond {}",
     "exceptions": "exceptions: {}",
     "resampled": "interval over {}",
     "components": "components to {} of the variance",

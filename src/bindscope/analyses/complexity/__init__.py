@@ -16,6 +16,7 @@ ANALYSIS = Analysis(
         "held_out_objects": Metric("Held-out objects"),
         "factor_norm": Metric("Norm of the factors"),
         "validation_r2": Metric("R² on validation objects"),
+        "binding_r2": Metric("Binding R²: of what objects have beyond their concepts"),
         "product_left": Metric("Share that the product term leaves"),
     },
     section="bindscope.analyses.complexity.section:build",

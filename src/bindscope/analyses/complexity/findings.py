@@ -12,7 +12,9 @@ from bindscope.results import Record, Results
 
 FEWEST_OBJECTS, FEWEST_SCENES = 4, 20  # held-out objects and closed scenes that a cell must have
 HIGH = 0.9  # of what the probes read from the real training scenes' objects: the learner knows its training scenes
-EXACT = 0.99
+EXACT, TO_ROUNDING = 0.99, 0.9999  # R^2 of exact predictions: with objects to recognise beside it, and without
+REACHES = 0.95  # of what probes read from the real held-out vectors, that they must read from exact predictions
+NOTHING = 0.1  # share of the interaction: less is as good as nothing
 
 
 def judgeable(results: Results, coverage: float | None) -> bool:
@@ -59,19 +61,23 @@ def complexity_sentences(results: Results) -> list[str]:
     sentences += (
         _objects(results, closed) if closed else ["No coverage leaves enough closed scenes to judge objects on."]
     )
-    return sentences + _misfits(results, learners, coverages)
+    return [*sentences, *_binding(results, learners, coverages), *_misfits(results, learners, coverages)]
 
 
 def _exact(results: Results, learners: Sequence[str], coverages: Sequence[float]) -> list[str]:
-    """The simplest learner that predicts held-out vectors exactly, at the coverage from which on it does."""
+    """The simplest learner that predicts held-out vectors exactly, at the coverage from which on it does; else the one whose
+    R^2 alone would say so."""
     best: tuple[str, list[Record]] | None = None
+    alone: Record | None = None
     for learner in learners:
         found = [results.first(metric="r2", estimator=learner, split="test", coverage=c) for c in coverages]
-        good = [r for r in found if r is not None and r.ci_low is not None and r.ci_low >= EXACT]
+        close = [r for r in found if r is not None and r.ci_low is not None and r.ci_low >= EXACT]
+        good = [r for r in close if _recognised(results, r)]
         if good and (best is None or len(good) > len(best[1])):
             best = (learner, good)
+        alone = alone or next((r for r in close if r not in good), None)
     if best is None:
-        return []
+        return [] if alone is None else [_not_exact(results, alone)]
     learner, good = best
     exactly = f"{learner} predicts the vectors of unseen objects exactly (R² {_value(good[-1])})"
     if len(good) == len(coverages):
@@ -79,6 +85,70 @@ def _exact(results: Results, learners: Sequence[str], coverages: Sequence[float]
             f"{exactly} at every coverage that can be judged, from {coverages[0]:g} on: the function has that form."
         ]
     return [f"{exactly} at coverage {', '.join(f'{r.coverage:g}' for r in good)}."]
+
+
+def _recognised(results: Results, record: Record) -> bool:
+    """Whether objects are recognised through a learner's predictions as well as in the real held-out vectors."""
+    own, real = _closed(results, record.estimator, record.coverage), _closed(results, "real", record.coverage)
+    if own is None or real is None:
+        return (record.ci_low or 0.0) >= TO_ROUNDING
+    return own >= REACHES * real
+
+
+def _closed(results: Results, learner: str | None, coverage: float | None) -> float | None:
+    words = {"analysis": "complexity", "metric": "object_recognition", "target": "closed", "split": "test"}
+    found = results.first(estimator=learner, coverage=coverage, **words)
+    return None if found is None else found.value
+
+
+def _not_exact(results: Results, record: Record) -> str:
+    own, real = _closed(results, record.estimator, record.coverage), _closed(results, "real", record.coverage)
+    if own is None or real is None:
+        return (
+            f"{record.estimator} reaches R² {_value(record)} at coverage {record.coverage:g}; whether objects are "
+            "recognised in its predictions cannot be said there."
+        )
+    return (
+        f"{record.estimator} reaches R² {_value(record)} at coverage {record.coverage:g}, but its predictions are not exact: "
+        f"objects are recognised in {own:.3f} of the closed scenes, in the real vectors in {real:.3f}."
+    )
+
+
+def _binding(results: Results, learners: Sequence[str], coverages: Sequence[float]) -> list[str]:
+    """How much of the interaction, the part of binding, is predicted for objects that were never seen."""
+    words = {"analysis": "complexity", "metric": "binding_r2", "split": "test"}
+    found = [
+        r for n in learners for c in coverages if (r := results.first(estimator=n, coverage=c, **words)) is not None
+    ]
+    known = [r for r in found if r.value is not None and r.ci_low is not None and _fits(results, r)]
+    if found and all(r.value is None for r in found):
+        return ["Objects have nothing beyond their concepts here, so there is no binding to predict."]
+    if not known:
+        return []
+    best = max(known, key=lambda r: r.value or 0.0)
+    if _predicts(best):
+        level = "" if best.chance is None else f", concepts alone at best {best.chance:.2f}"
+        return [
+            f"Of what objects have beyond their concepts, {best.estimator} predicts {_value(best)} at coverage "
+            f"{best.coverage:g} for objects that it never saw (1 is all of it{level}): the binding part follows a rule"
+            + (" as well." if (best.ci_low or 0.0) > HIGH else ", in part.")
+        ]
+    if all((r.ci_high or 0.0) <= max(NOTHING, r.chance or 0.0) for r in known):
+        return [
+            f"No learner predicts what unseen objects have beyond their concepts (at best {_value(best)} of it, by "
+            f"{best.estimator}): the binding part is memorised as far as these learners can tell."
+        ]
+    return [f"Whether the binding part can be predicted is undecided: {best.estimator} reaches {_value(best)} of it."]
+
+
+def _fits(results: Results, record: Record) -> bool:
+    found = results.first(metric="fits_training", estimator=record.estimator, coverage=record.coverage)
+    return found is not None and (found.value or 0.0) >= 1.0
+
+
+def _predicts(record: Record) -> bool:
+    """More of the interaction than nothing, and than an additive fit that shrinks."""
+    return record.ci_low is not None and record.ci_low > max(NOTHING, record.chance or 0.0)
 
 
 def _objects(results: Results, curves: Sequence[Record]) -> list[str]:
@@ -115,7 +185,8 @@ def _objects(results: Results, curves: Sequence[Record]) -> list[str]:
             f"No learner generalises objects beyond the bag-of-concepts ceiling: the best that knows its training objects, "
             f"{best.estimator}, reaches {_value(best)} at coverage {best.coverage:g} on closed scenes (ceiling "
             f"{best.ceiling:.2f}) and none {'more' if most is best else 'more than ' + _value(most)} anywhere, while the same "
-            f"probes read the real held-out vectors at {_value(yard)}: the function is memorised."
+            f"probes read the real held-out vectors at {_value(yard)}: what they learn is not exact enough to tell unseen "
+            f"objects apart."
         ]
     unsure = max((r for r in counted if _open(r)), key=lambda r: r.ci_high or 0.0)
     return [

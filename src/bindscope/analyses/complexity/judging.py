@@ -13,11 +13,14 @@ import numpy as np
 from bindscope.concepts import IntArray
 from bindscope.design import row_mean, squared_errors
 from bindscope.learners.base import Vectors
+from bindscope.learners.interaction import within_objects
 from bindscope.probes import ProbeSet, fit_probes
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.splits import scene_folds
+from bindscope.splits import MIXED, TEST, TRAIN, ObjectSplit, scene_folds
+from bindscope.streams import stream
 
 HALVES = 2
+TRAIN_ROWS, TEST_ROWS, OTHER_ROWS = 20_000, 20_000, 4_000  # most scenes that train, and that are scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +58,13 @@ def cross_probes(vectors: Vectors, table: SceneTable, seed: int) -> CrossProbes:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Outcomes on some rows: squared error and squared distance from the mean of these rows `[q]`, concepts `[q, C]`
-    and objects `[q]` recognised."""
+    """Outcomes on some rows: squared error and squared distance from the mean of these rows `[q]`, squared error within
+    objects `[q]` (see `learners.interaction`), concepts `[q, C]` and objects `[q]` recognised."""
 
     rows: IntArray
     error: FloatArray
     total: FloatArray
+    within: FloatArray
     concepts: BoolArray
     objects: BoolArray
 
@@ -77,4 +81,19 @@ def judge(predicted: Vectors, vectors: Vectors, table: SceneTable, rows: IntArra
     mean = row_mean(real) if len(rows) else np.zeros(vectors.shape[1])
     total = squared_errors(real, np.broadcast_to(mean, real.shape))
     concepts, objects = probes.read(predicted, table, rows)
-    return Judged(rows, squared_errors(real, predicted), total, concepts, objects)
+    within = within_objects(table.take(rows), np.asarray(real, dtype=np.float64) - predicted)
+    return Judged(rows, squared_errors(real, predicted), total, within, concepts, objects)
+
+
+def cell_rows(table: SceneTable, split: ObjectSplit, seed: int, number: int) -> tuple[IntArray, dict[str, IntArray]]:
+    """Rows of the scenes that train on the split of a number, and of those that are judged on each side; drawn by seed where
+    there are many."""
+    sides, rng = split.sides(table), stream(seed, "grid scenes", number)
+
+    def some(side: int, most: int) -> IntArray:
+        rows = np.flatnonzero(sides == side)
+        return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+    train = some(TRAIN, TRAIN_ROWS)
+    limits = {"train": (TRAIN, OTHER_ROWS), "test": (TEST, TEST_ROWS), "mixed": (MIXED, OTHER_ROWS)}
+    return train, {name: some(side, most) for name, (side, most) in limits.items()}

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.analyses.complexity.judging import CrossProbes, Judged
+from bindscope.analyses.complexity.judging import CrossProbes, Judged, cell_rows
 from bindscope.analyses.complexity.threshold import RECOGNITION, coverage_threshold
 from bindscope.analyses.context import Context
 from bindscope.analyses.replicates import noise_floor
+from bindscope.concepts import IntArray
 from bindscope.learners.base import FITTED
+from bindscope.learners.interaction import Interaction, interacts
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import ObjectSplit, split_objects
@@ -75,6 +77,27 @@ def _grouped(cells: Sequence[JudgedCell], key: Callable[[JudgedCell], Any]) -> I
 
 
 @dataclass(frozen=True, eq=False)
+class _Binding:
+    """Squared length of the interaction `[q]` on the judged rows of one side, and of all beside the concepts; and what a
+    penalised additive fit leaves of each."""
+
+    within: FloatArray
+    within_chance: FloatArray
+    beside: FloatArray
+    beside_chance: FloatArray
+
+    @classmethod
+    def of(cls, found: Interaction) -> _Binding:
+        beside, chance = (np.square(one).sum(axis=1) for one in (found.left, found.shrunk))
+        return cls(found.total, found.chance, beside, chance)
+
+    def of_cell(self, judged: Judged) -> float:
+        """R^2 of one cell on the interaction; NaN where there is none."""
+        total = float(self.within.sum())
+        return 1.0 - float(judged.within.sum()) / total if total > 0 else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
 class _Curves:
     context: Context
     probes: CrossProbes
@@ -127,7 +150,7 @@ class _Curves:
         """The real embeddings in the place of predictions."""
         concepts, objects = self.probes.read(self.context.vectors[rows], self.table, rows)
         nothing = np.zeros(len(rows))
-        return Judged(rows, nothing, nothing, concepts, objects)
+        return Judged(rows, nothing, nothing, nothing, concepts, objects)
 
     def learner(self, learner: str, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
         """One learner at one coverage: each side, whether it fits, what it chose, and the spread over splits."""
@@ -135,7 +158,7 @@ class _Curves:
         for side in ("train", "test", "mixed"):
             judged = [(cell.split, cell.judged[side]) for cell in cells]
             words = {"estimator": learner, "coverage": coverage, "split": side}
-            out += [self.r2(judged, words), *self.recognition(judged, words)]
+            out += [*self.r2(judged, words), *self.recognition(judged, words)]
         return [*out, *self.fits(learner, coverage, cells), *self.spread(learner, coverage, cells)]
 
     def fits(self, learner: str, coverage: float, cells: Sequence[JudgedCell]) -> list[Outcome]:
@@ -157,6 +180,7 @@ class _Curves:
             return []
         figures: dict[tuple[str, str | None], list[float]] = {
             ("r2", None): [cell.judged["test"].r2 for cell in cells],
+            ("binding_r2", None): [self.binding_of(cell) for cell in cells],
             ("object_recognition", "closed"): [self.closed(cell) for cell in cells],
         }
         extra = {"spread": "splits", "splits": len(cells)}
@@ -195,14 +219,64 @@ class _Curves:
         test = {**words, "split": "test"}
         read = [one for one in self.recognition(judged, test) if one.target in ("closed", "mean")]
         norm = Outcome.number("factor_norm", float(np.median(norms)), split="train", counts_objects=False, **words)
-        return [self.r2(judged, test), *read, norm]
+        return [*self.r2(judged, test), *read, norm]
 
-    def r2(self, judged: Pooled, words: Mapping[str, Any]) -> Outcome:
+    def r2(self, judged: Pooled, words: Mapping[str, Any]) -> list[Outcome]:
+        """R^2, and R^2 of the interaction alone and of all that is left beside the concepts."""
         left, total = np.zeros(len(self.table)), np.zeros(len(self.table))
         for _, one in judged:
             left[one.rows] += one.error
             total[one.rows] += one.total
-        return Outcome.r2("r2", left, total, **words)
+        out = [Outcome.r2("r2", left, total, **words)]
+        parts = [(one, self.binding(words["coverage"], split, words["split"])) for split, one in judged]
+        return [*out, *self.binding_r2(parts, words)]
+
+    def binding_r2(self, parts: Sequence[tuple[Judged, _Binding]], words: Mapping[str, Any]) -> list[Outcome]:
+        """Of the interaction, and of all beside the concepts (pairs across objects too); None without an interaction."""
+        if not self.interacts:
+            return [Outcome.number("binding_r2", None, n_scenes=0, **words)]
+        within = self._pooled([(one.rows, one.within, two.within, two.within_chance) for one, two in parts])
+        beside = self._pooled([(one.rows, one.error, two.beside, two.beside_chance) for one, two in parts])
+        more = {**words, "extra": {**words.get("extra", {}), "beyond": "concepts"}}
+        out = []
+        for (error, total, chance), said in ((within, words), (beside, more)):
+            level = 1.0 - float(chance.sum() / total.sum()) if total.sum() > 0 else None
+            out.append(
+                Outcome.r2("binding_r2", error, total, chance=None if level is None else max(level, 0.0), **said)
+            )
+        return out
+
+    def _pooled(self, parts: Sequence[tuple[IntArray, FloatArray, FloatArray, FloatArray]]) -> FloatArray:
+        """Columns of each part added up by rows of the table, `[columns, n]`."""
+        out = np.zeros((len(parts[0]) - 1, len(self.table)))
+        for rows, *columns in parts:
+            out[:, rows] += np.array(columns)
+        return out
+
+    def binding_of(self, cell: JudgedCell) -> float:
+        """R^2 of one cell on the held-out interaction; NaN without one."""
+        found = self.binding(cell.coverage, cell.split, "test")
+        return found.of_cell(cell.judged["test"]) if self.interacts else float("nan")
+
+    @cached_property
+    def interacts(self) -> bool:
+        return interacts(self.table, self.context.vectors)
+
+    def binding(self, coverage: float, split: int, side: str) -> _Binding:
+        """What the concepts, taken out on the training scenes of a split, leave of those of a side."""
+        key = (coverage, split, side)
+        if key not in self._bindings:
+            vectors, table = self.context.vectors, self.table
+            train, rows = cell_rows(table, self.split(coverage, split), self.context.seed, split)
+            here = rows[side]
+            seed = self.context.seed + 1000 * split
+            found = Interaction(table.take(train), vectors[train], table.take(here), vectors[here], seed)
+            self._bindings[key] = _Binding.of(found)
+        return self._bindings[key]
+
+    @cached_property
+    def _bindings(self) -> dict[tuple[float, int, str], _Binding]:
+        return {}
 
     def recognition(self, judged: Pooled, words: Mapping[str, Any]) -> list[Outcome]:
         """Concepts (mean, joint, each) and objects (closed on held-out scenes, unshared, all) of one side."""

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 LEAD = (
     "A learner gets the concepts of scenes as numbers and predicts their vectors. It is trained on scenes of some objects "
-    "(coverage: their share) and asked for scenes of objects that it has never seen. If a small learner succeeds, the "
-    "binding function is simple; if learners fit their training scenes and still fail, it is memorised. Objects are judged "
+    "(coverage: their share) and asked for scenes of objects that it has never seen. Three figures: R² of the whole vectors, "
+    "which is mostly about concepts; binding R², of what objects have beyond their concepts (0: as good as concepts alone); "
+    "and whether objects are recognised in the predictions. If a small learner succeeds, the binding function is simple; "
+    "if learners fit their training scenes and predict nothing of the binding part, it is memorised. Objects are judged "
     "on closed scenes: no value twice, and every value-swapped object held out too, so that having seen the other object "
     "cannot stand in for binding. The probes that read predictions are trained on real embeddings, in two halves of the "
     "bags; every scene is read by the half that it does not belong to."
@@ -71,6 +73,7 @@ def terminal_table(results: Results) -> TerminalTable | None:
     if not learners:
         return None
     rows = [(name, "R²", _curve(every, "r2", None, name)) for name in learners]
+    rows += [(name, "binding R²", _curve(every, "binding_r2", None, name)) for name in learners]
     rows += [(name, "objects", _curve(every, "object_recognition", "closed", name)) for name in [*learners, REAL]]
     places = sorted({r.coverage for _, _, records in rows for r in records if r.coverage is not None})
     columns = {"learner": [name for name, _, _ in rows], "figure": [figure for _, figure, _ in rows]}
@@ -99,6 +102,7 @@ def _overview(every: Results, learners: Sequence[str]) -> list[Block]:
         r2.append((Series("noise ceiling", INK, "square", hollow=True), ceiling))
     values = [r.value for _, records in r2 for r in records if r.value is not None]
     limits = (max(LOWEST, min([0.0, *values]) - 0.05), 1.04)
+    binding: list[Curve] = [(looks[n], _curve(every, "binding_r2", None, n)) for n in learners]
     closed: list[Curve] = [(looks[n], _curve(every, "object_recognition", "closed", n)) for n in learners]
     closed.append((YARDSTICK, _curve(every, "object_recognition", "closed", REAL)))
 
@@ -113,6 +117,14 @@ def _overview(every: Results, learners: Sequence[str]) -> list[Block]:
             "R²",
             lambda r: not judgeable(every, r.coverage),
             limits=limits,
+        ),
+        curves(
+            "complexity_binding",
+            "Binding R²: of what held-out objects have beyond their concepts",
+            binding,
+            "R² of the interaction",
+            lambda r: not judgeable(every, r.coverage),
+            limits=(LOWEST, 1.04),
         ),
         curves(
             "complexity_objects",
