@@ -261,6 +261,13 @@ def brief_outcomes(
     return [*_concept_outcomes(found, rows, words)[:1], *objects]
 
 
+def recognition_on(found: SceneRecognition, rows: BoolArray, target: str, words: Mapping[str, Any]) -> list[Outcome]:
+    """Concepts (mean, with `target` as the kind of scenes) and objects on the rows of a mask."""
+    more = {"codes": found.table.object_codes, **words}
+    concepts = _concept_outcomes(found, rows, {**more, "extra": {"scenes": target}})[0]
+    return [concepts, _object_outcome(found, target, rows, rows, more)]
+
+
 def _concept_outcomes(found: SceneRecognition, rows: BoolArray, words: Mapping[str, Any]) -> list[Outcome]:
     names = found.table.space.names
     right = np.stack([one.right for one in found.concepts], axis=1).astype(np.float64)

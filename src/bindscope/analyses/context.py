@@ -79,6 +79,18 @@ class Context:
         return two_sides(self.main)
 
     @cached_property
+    def trained(self) -> BoolArray | None:
+        """Candidates `[O]` that the encoder says it was trained on; None where it does not say."""
+        return trained_objects(self.main)
+
+    @cached_property
+    def closed(self) -> BoolArray | None:
+        """Scenes `[n]` whose every arrangement shows held-out objects alone; None where no training is known."""
+        if self.trained is None:
+            return None
+        return np.asarray(self.table.unshared & (self.table.count_in_bag(self.trained) == 0))
+
+    @cached_property
     def bootstrap(self) -> ObjectBootstrap:
         """Intervals over resampled objects."""
         return ObjectBootstrap.of(self.table, self.seed)
@@ -139,6 +151,21 @@ class Context:
         if not one.counts_objects:
             return None
         return self.table.n_objects if one.n_objects is None else one.n_objects
+
+
+def trained_objects(embeddings: Embeddings) -> BoolArray | None:
+    """Candidates `[O]` that the encoder says it was trained on; None where it does not say, or on other concepts."""
+    known = embeddings.fidelity.get("training_objects")
+    space = embeddings.table.space
+    if not known or list(known["concepts"]) != list(space.names):
+        return None
+    words = {tuple(row) for row in known["objects"]}
+    named = [
+        tuple(concept.values[i] for concept, i in zip(space.concepts, row, strict=True))
+        for row in embeddings.table.candidate_values.tolist()
+    ]
+    mask = np.array([one in words for one in named])
+    return mask if mask.any() else None
 
 
 def of_count(embeddings: Embeddings, count: int) -> Embeddings:

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
 
     from bindscope.runs.verdict import Verdict
 
-LABELS = {"binds": "Binds", "bag of concepts": "Bag of concepts", "partly": "Binds partly", "undecided": "Undecided"}
+LABELS = {
+    "binds": "Binds",
+    "binds, too coarse": "Binds, too coarse",
+    "binds partly": "Binds partly",
+    "bag of concepts": "Bag of concepts",
+    "recognises neither": "Recognises neither",
+    "undecided": "Undecided",
+    "readable": "Readable by a trained read-out",
+    "not readable": "Not readable",
+}
 SHORT = {
     "variance": "Variance",
     "removal": "Removal",

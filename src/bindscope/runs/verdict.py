@@ -1,6 +1,10 @@
-"""The verdict in words, from records alone.
+"""The verdict in words, from records alone: three questions, asked apart, on ambiguous scenes.
 
-Read on unshared scenes, where a bag of concepts can be right at most as often as the ceiling says.
+A scene is ambiguous where its values also make other objects that the data can show; a bag of its values does not say which.
+- concepts: are the right values recognised?
+- binding: does the scene prefer its own objects to every other arrangement of its values (`binding_preference`)?
+- resolution: are its objects recognised among all objects (the definition of Sec. 3 of arXiv 2605.31503)?
+Only the model's own queries can bind. A trained read-out says whether the vector holds the binding: `readable` or not.
 """
 
 from __future__ import annotations
@@ -9,66 +13,120 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from bindscope.analyses.pairs.findings import judgement
+from bindscope.binding import above_chance
 from bindscope.results import Record, Results
 from bindscope.uncertainty import FEW_OBJECTS
 
-Label = Literal["binds", "bag of concepts", "partly", "undecided"]
-HIGH = 0.9
+Label = Literal[
+    "binds",
+    "binds, too coarse",
+    "binds partly",
+    "bag of concepts",
+    "recognises neither",
+    "undecided",
+    "readable",
+    "not readable",
+]
+HIGH = 0.9  # concepts and objects that count as recognised
+NONE = 0.2  # pi up to here is no binding that anybody could use
+STRONG, SURE = 0.8, 0.5  # pi, and the lower end of its interval, of a model that binds
+FEWEST = 50  # ambiguous scenes
+NEGATIVE = ("bag of concepts", "recognises neither")
+HEADS = {
+    "binds": "This model binds",
+    "binds, too coarse": "This model binds, but too coarsely for this many objects",
+    "binds partly": "This model binds only partly",
+    "bag of concepts": "This model is a bag of concepts",
+    "recognises neither": "This model recognises neither the concepts nor what belongs to what",
+    "undecided": "These scenes do not decide whether the model binds",
+    "readable": "The vectors say what belongs to what, to a trained read-out",
+    "not readable": "The vectors do not say what belongs to what, even to a trained read-out",
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Label, two sentences, the records that they rest on, and what limits them."""
+    """Label, sentences, the records that they rest on, and what limits them. estimator: `zero_shot`, `probe` or None."""
 
     label: Label
-    sentences: tuple[str, str]
+    sentences: tuple[str, ...]
     evidence: tuple[Record, ...]
     estimator: str | None
     caveats: tuple[str, ...]
 
 
-def verdict(results: Results) -> Verdict:
-    """Judge a run: zero-shot where the model has queries, else the held-out probe.
+@dataclass(frozen=True)
+class Preference:
+    """pi = (p - chance) / (1 - chance) of a `binding_preference` with the ends of its interval: 0 a bag, 1 always right."""
 
-    *binds*: objects >= 0.9 and the lower end of the interval above the ceiling. *bag of concepts*: concepts >= 0.9 and
-    the upper end of objects at or below the ceiling. Else *partly*; *undecided* where the scenes cannot tell.
+    pi: float
+    low: float
+    high: float
+    scenes: int
+
+    @classmethod
+    def of(cls, record: Record | None) -> Preference | None:
+        """None where there is no figure; ends that are not known reach as far as they can."""
+        if record is None or record.value is None or record.chance is None or record.chance >= 1:
+            return None
+        low = -1.0 if record.ci_low is None else above_chance(record.ci_low, record.chance)
+        high = 1.0 if record.ci_high is None else above_chance(record.ci_high, record.chance)
+        return cls(above_chance(record.value, record.chance), low, high, record.n_scenes or 0)
+
+    @property
+    def scenes_needed(self) -> int:
+        """Scenes at which the interval would leave the ends that keep it undecided, roughly."""
+        if self.pi < NONE / 2:
+            width, room = self.high - self.pi, NONE - self.pi
+        else:
+            width, room = self.pi - self.low, self.pi
+        return round(max(self.scenes, FEWEST) * max((width / max(room, 1e-3)) ** 2, 1.0))
+
+
+def own_label(found: Preference | None, concepts: float, objects: float) -> Label:
+    """The label of a model by its own queries: the first row of the table in docs/definitions.md that fits.
+
+    concepts, objects: their recognition on the same scenes, shares in 0..1.
     """
-    estimator = judged_by(results)
-    if estimator is None and results.first(analysis="pairs") is not None:
-        label, sentences, evidence, notes = judgement(results)
-        return Verdict(cast(Label, label), sentences, evidence, "pairs", notes)
-    objects = _objects(results, estimator)
-    concepts = _concepts(results, estimator)
-    if estimator is None or objects is None or concepts is None:
+    if found is None or found.scenes < FEWEST:
+        return "undecided"
+    if found.high <= NONE:
+        return "bag of concepts" if concepts >= HIGH else "recognises neither"
+    if found.low <= 0:
+        return "undecided"
+    if found.pi >= STRONG and found.low >= SURE:
+        if objects < HIGH:
+            return "binds, too coarse"
+        return "binds" if concepts >= HIGH else "binds partly"
+    return "binds partly"
+
+
+def read_label(found: Preference | None) -> Label:
+    """The label of a trained read-out: `readable`, `not readable` or `undecided`."""
+    if found is None or found.scenes < FEWEST:
+        return "undecided"
+    if found.high <= NONE:
+        return "not readable"
+    return "readable" if found.pi >= STRONG and found.low >= SURE else "undecided"
+
+
+def verdict(results: Results) -> Verdict:
+    """Judge a run by the model's own queries, and by a trained read-out where it has none.
+
+    Where it is known which objects the model was trained on, only closed scenes of held-out objects can say that it binds;
+    that it does not bind may be read on all scenes.
+    """
+    if judged_by(results) is None and results.first(analysis="pairs") is not None:
+        word, said, evidence, notes = judgement(results)
+        return Verdict(cast(Label, word), said, evidence, "pairs", notes)
+    if judged_by(results) == "zero_shot":
+        return _by_own_queries(results)
+    probe = _Figures.of(results, "probe", "ambiguous")
+    if probe is None:
         return Verdict("undecided", _unjudged(results), (), None, ())
-    probe = results.first(analysis="recognition", metric="object_recognition", estimator="probe", target="unshared")
-    caveats = _caveats(objects)
-    if objects.value is None or objects.ceiling is None or objects.ceiling >= 1.0:
-        words = (
-            "These scenes cannot tell binding from a bag of concepts: no bag of values belongs to two different scenes.",
-            "Add scenes in which two objects exchange a value.",
-        )
-        return Verdict("undecided", words, (concepts, objects), estimator, caveats)
-    label = _label(concepts, objects)
-    overall = _everywhere(results, estimator, concepts, objects)
-    held_out = _everywhere(results, "probe", concepts, probe or objects)
-    sentences = (
-        _first(label, concepts, objects, estimator, overall),
-        _second(label, probe, estimator, held_out[1]),
-    )
-    beside = probe if estimator != "probe" else None
-    evidence = tuple(record for record in (concepts, objects, beside) if record is not None)
-    return Verdict(label, sentences, evidence, estimator, caveats)
-
-
-def _unjudged(results: Results) -> tuple[str, str]:
-    trained = results.first(analysis="training", metric="object_recognition")
-    if trained is None:
-        return "This run holds no recognition figures, so there is no verdict.", "Run the analysis `recognition`."
-    return (
-        "This is a training run: its figures are of scenes of training and of held-out objects apart.",
-        f"For a verdict on all scenes: `bindscope diagnose {trained.model} --data '{trained.dataset}'`.",
-    )
+    label = read_label(probe.binding)
+    sentences = (probe.sentence(label), _no_queries(label))
+    return Verdict(label, sentences, probe.evidence, "probe", probe.caveats)
 
 
 def judged_by(results: Results) -> str | None:
@@ -79,118 +137,154 @@ def judged_by(results: Results) -> str | None:
     return None
 
 
-def _label(concepts: Record, objects: Record) -> Label:
-    value, ceiling = objects.value or 0.0, objects.ceiling or 1.0
-    low = objects.ci_low if objects.ci_low is not None else -1.0
-    high = objects.ci_high if objects.ci_high is not None else 2.0
-    if value >= HIGH and low > ceiling:
-        return "binds"
-    if (concepts.value or 0.0) >= HIGH and high <= ceiling:
-        return "bag of concepts"
-    return "partly"
+def _by_own_queries(results: Results) -> Verdict:
+    every = _Figures.of(results, "zero_shot", "ambiguous")
+    closed = _Figures.of(results, "zero_shot", "closed")
+    probe = _Figures.of(results, "probe", "ambiguous")
+    if every is None:
+        return Verdict("undecided", _unjudged(results), (), None, ())
+    label = own_label(every.binding, every.concepts_value, every.objects_value)
+    judged, note = every, tuple[str, ...]()
+    if closed is not None and label not in NEGATIVE:
+        judged = closed
+        label = own_label(closed.binding, closed.concepts_value, closed.objects_value)
+        note = (_trained_on(every, closed),)
+    beside = (probe.preference,) if probe is not None else ()
+    sentences = (judged.sentence(label), *note, *_errors(results, label), *_probe_sentence(label, probe))
+    return Verdict(label, sentences, (*judged.evidence, *beside), "zero_shot", judged.caveats)
 
 
-def _first(label: Label, concepts: Record, objects: Record, estimator: str, overall: tuple[Record, Record]) -> str:
-    how = "by its own queries" if estimator == "zero_shot" else "by linear probes"
-    reach = f"a bag of concepts reaches at most {_round(objects.ceiling)}, chance is {_small(objects.chance)}"
-    everywhere_concepts, everywhere_objects = overall
-    if everywhere_objects is objects:  # every scene is an unshared one
+@dataclass(frozen=True)
+class _Figures:
+    """The three questions of one read-out, on the same scenes."""
+
+    preference: Record
+    concepts: Record | None
+    objects: Record | None
+    estimator: str
+    where: str
+
+    @classmethod
+    def of(cls, results: Results, estimator: str, target: str) -> _Figures | None:
+        found = results.select(analysis="recognition", estimator=estimator)
+        preference = found.first(metric="binding_preference", target=target)
+        if preference is None:
+            return None
+        concepts = found.select(
+            lambda r: r.extra == {"scenes": target}, metric="concept_recognition", target="mean", split=preference.split
+        )
+        objects = found.first(metric="object_recognition", target=target, split=preference.split)
+        return cls(preference, concepts.records[0] if len(concepts) else None, objects, estimator, target)
+
+    @property
+    def binding(self) -> Preference | None:
+        return Preference.of(self.preference)
+
+    @property
+    def concepts_value(self) -> float:
+        return 0.0 if self.concepts is None or self.concepts.value is None else self.concepts.value
+
+    @property
+    def objects_value(self) -> float:
+        return 0.0 if self.objects is None or self.objects.value is None else self.objects.value
+
+    @property
+    def evidence(self) -> tuple[Record, ...]:
+        return tuple(r for r in (self.preference, self.concepts, self.objects) if r is not None)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        found, notes = self.preference, []
+        if found.n_objects is not None and found.n_objects < FEW_OBJECTS:
+            notes.append(f"Only {found.n_objects} objects: with fewer than about {FEW_OBJECTS} the intervals are too narrow.")
+        if found.value is not None and found.ci_low is None:
+            notes.append("No interval could be given, so nothing is decided by this figure.")
+        if found.ceiling is not None and found.chance is not None and found.ceiling > found.chance + 0.05:
+            notes.append(
+                f"These scenes do not show every arrangement of their values equally often: a model that knows which objects "
+                f"are usual could reach {_share(found.ceiling)} without binding."
+            )
+        return tuple(notes)
+
+    def sentence(self, label: Label) -> str:
+        """The label in words, with the three figures."""
+        found, binding = self.preference, self.binding
+        scenes = "closed scenes of objects that it never saw" if self.where == "closed" else "ambiguous scenes"
+        count = found.n_scenes or 0
+        if binding is None or binding.scenes < FEWEST:
+            return (
+                f"{HEADS['undecided']}: {count:,} {scenes} are too few, at least {FEWEST} are needed. A scene is ambiguous "
+                "where its values also make other objects; add scenes in which two objects exchange a value."
+            )
         figures = (
-            f"{how} it recognises the concepts in {_percent(concepts)} and the objects in {_percent(objects)} of the "
-            f"scenes ({reach})."
+            f"{HEADS[label]}: on {count:,} {scenes} it prefers the scene’s own objects to other arrangements of the same "
+            f"values in {_with_interval(found)} (a bag of concepts: {_share(found.chance or 0.0)}), recognises the concepts "
+            f"in {_share(self.concepts_value)} and the objects among all others in {_share(self.objects_value)}."
         )
-    else:
-        link = "and" if label == "binds" else "but"
-        figures = (
-            f"{how} it recognises the concepts in {_share(everywhere_concepts.value or 0.0)} of the scenes {link} the "
-            f"objects in {_share(everywhere_objects.value or 0.0)}, and in {_percent(objects)} where no value occurs "
-            f"twice ({reach})."
-        )
-    heads = {
-        "binds": "This model binds: ",
-        "bag of concepts": "This model is a bag of concepts: ",
-        "partly": "This model binds only partly: ",
-    }
-    if label == "partly" and (concepts.value or 0.0) < HIGH and (objects.ci_high or 1.0) <= (objects.ceiling or 0.0):
-        return "This model does not even recognise the concepts reliably, and does not bind them: " + figures
-    return heads[label] + figures
+        if label == "undecided":
+            return f"{figures} About {binding.scenes_needed:,} scenes would decide."
+        if label == "bag of concepts" and binding.low > 0:
+            return f"{figures} It leans to its own objects, by too little to be of use."
+        if label == "binds partly" and self.objects_value >= HIGH:
+            return f"{figures} It knows these objects as wholes, and their concepts less well."
+        return figures
 
 
-def _second(label: Label, probe: Record | None, estimator: str, overall: Record) -> str:
-    if estimator == "probe":
-        if label == "binds":
-            return "The vectors say which value belongs to which object, to a read-out trained on such scenes."
-        return "The model has no queries of its own here, so this is what a trained linear read-out finds."
-    if probe is None or probe.value is None:
-        return "No probe was trained, so it stays open whether the vectors hold the objects."
-    where = f" ({_percent(probe)} where no value occurs twice)" if overall is not probe else ""
-    if label != "binds" and (probe.ci_low or 0.0) > (probe.ceiling or 1.0):
-        return (
-            f"Yet linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}: the vector "
-            "holds the binding, the queries do not find it."
-        )
-    if label == "binds":
-        return f"Linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}."
-    known = probe.ci_high is not None and probe.ci_high > (probe.ceiling or 1.0)
-    rest = (
-        "the interval holds what a bag of concepts reaches, so whether the vector holds the binding stays open."
-        if known
-        else "the vector itself hardly says what belongs to what."
+def _unjudged(results: Results) -> tuple[str, ...]:
+    trained = results.first(analysis="training", metric="object_recognition")
+    if trained is None:
+        return "This run holds no figures of binding, so there is no verdict.", "Run the analysis `recognition`."
+    return (
+        "This is a training run: its figures are of scenes of training and of held-out objects apart.",
+        f"For a verdict on all scenes: `bindscope diagnose {trained.model} --data '{trained.dataset}'`.",
     )
-    return f"Linear probes read the objects in {_share(overall.value or 0.0)} of held-out scenes{where}: {rest}"
 
 
-def _percent(record: Record) -> str:
+def _trained_on(every: _Figures, closed: _Figures) -> str:
+    return (
+        f"Only scenes of objects that it never saw are judged ({closed.preference.n_scenes or 0:,} of "
+        f"{every.preference.n_scenes or 0:,}); over all scenes, most of them of objects that it was trained on, it prefers the "
+        f"own objects in {_with_interval(every.preference)}."
+    )
+
+
+def _errors(results: Results, label: Label) -> tuple[str, ...]:
+    """What kind the errors of object recognition are; nothing where there are hardly any."""
+    found = results.first(analysis="recognition", metric="binding_error_share", target="ambiguous")
+    if found is None or found.value is None or label == "undecided" or (found.n_scenes or 0) < FEWEST:
+        return ()
+    kind = "takes a wrong object made of the scene’s own values" if found.value >= 0.5 else "takes an object of other values"
+    share = found.value if found.value >= 0.5 else 1.0 - found.value
+    return (f"Where it misses the objects, in {_share(share)} it {kind}.",)
+
+
+def _probe_sentence(label: Label, probe: _Figures | None) -> tuple[str, ...]:
+    if probe is None or probe.binding is None:
+        return ()
+    figure = f"in {_with_interval(probe.preference)} of held-out scenes"
+    reads = read_label(probe.binding)
+    if reads == "readable" and label in NEGATIVE:
+        return (
+            f"Yet a trained read-out prefers the own objects {figure}: the vector holds the binding, the queries do not find it.",
+        )
+    if reads == "not readable":
+        return (f"A trained read-out prefers the own objects {figure}: it finds no binding in the vectors either.",)
+    return (f"A trained read-out prefers the own objects {figure}.",)
+
+
+def _no_queries(label: Label) -> str:
+    if label == "readable":
+        return "That is no verdict on binding: without queries of its own, nobody knows whether the model uses it."
+    return "The model has no queries of its own here, so this is what a trained linear read-out finds."
+
+
+def _with_interval(record: Record) -> str:
     if record.value is None:
-        return "n/a"
+        return "no scene"
     if record.ci_low is None or record.ci_high is None:
-        return f"{_share(record.value)}"
+        return _share(record.value)
     return f"{_share(record.value)} [{_share(record.ci_low)}, {_share(record.ci_high)}]"
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-
-def _round(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.0f} %"
-
-
-def _small(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.2g} %"
-
-
-def _objects(results: Results, estimator: str | None) -> Record | None:
-    return results.first(analysis="recognition", metric="object_recognition", estimator=estimator, target="unshared")
-
-
-def _concepts(results: Results, estimator: str | None) -> Record | None:
-    found = results.select(
-        lambda record: record.extra == {"scenes": "unshared"},
-        analysis="recognition",
-        metric="concept_recognition",
-        estimator=estimator,
-        target="mean",
-    )
-    return found.records[0] if len(found) else None
-
-
-def _everywhere(results: Results, estimator: str, concepts: Record, objects: Record) -> tuple[Record, Record]:
-    """Concepts and objects on all scenes; those given where they are the same scenes, or nothing else is known."""
-    words = {"analysis": "recognition", "estimator": estimator}
-    wide = results.first(metric="concept_recognition", target="mean", **words)
-    every = results.first(metric="object_recognition", target="all", **words)
-    if wide is None or every is None or every.value is None or every.n_scenes == objects.n_scenes:
-        return concepts, objects
-    return wide, every
-
-
-def _caveats(objects: Record) -> tuple[str, ...]:
-    notes = []
-    if objects.n_objects is not None and objects.n_objects < FEW_OBJECTS:
-        notes.append(
-            f"Only {objects.n_objects} objects: below about {FEW_OBJECTS} the intervals are narrower than they should be."
-        )
-    if objects.ci_low is None:
-        notes.append("No interval could be given, so the verdict rests on the figure alone and stays cautious.")
-    return tuple(notes)

@@ -11,9 +11,10 @@ import numpy as np
 from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.occlusion import bins, occluded
 from bindscope.analyses.replicates import replicated, scene_means
+from bindscope.binding import Binding, binding_by_cosine, binding_errors, binding_linear, binding_outcomes
 from bindscope.embeddings import Embeddings
 from bindscope.probes import MAX_TRAIN_ROWS, SPREAD_MAX_ROWS, TRAIN_SHARE, fit_probes
-from bindscope.recognition import SceneRecognition, brief_outcomes, recognition_outcomes, zero_shot
+from bindscope.recognition import SceneRecognition, brief_outcomes, recognition_on, recognition_outcomes, zero_shot
 from bindscope.scenes import BoolArray
 from bindscope.splits import split_scenes
 from bindscope.uncertainty import Outcome
@@ -23,7 +24,10 @@ MEANS = {"vectors": "replicate mean"}
 
 
 def measure(context: Context) -> list[Outcome]:
-    """Zero-shot (where the model has queries) and probes; by replicate means, visible share and number of objects too."""
+    """Zero-shot (where the model has queries) and probes; by replicate means, visible share and number of objects too.
+
+    Binding itself, on ambiguous scenes, comes last.
+    """
     out = own_queries(context.main)
     read = context.probes.recognition(context.vectors, context.table, context.held_out)
     out += recognition_outcomes(read, "probe", "held_out")
@@ -34,7 +38,7 @@ def measure(context: Context) -> list[Outcome]:
         out += denoised(context)
     if occluded(context.table):
         out += by_visible_share(context)
-    return out + other_counts(context)
+    return [*out, *other_counts(context), *binding(context)]
 
 
 def own_queries(embeddings: Embeddings) -> list[Outcome]:
@@ -47,6 +51,45 @@ def own_queries(embeddings: Embeddings) -> list[Outcome]:
         *recognition_outcomes(raw, "zero_shot", "all"),
         *recognition_outcomes(centred, "zero_shot", "all", {"vectors": "centred"}),
     ]
+
+
+def binding(context: Context) -> list[Outcome]:
+    """Binding itself, by own queries and by the probes, on ambiguous scenes: a bag of values does not say what they show.
+
+    Where it is known which objects the encoder was trained on, closed scenes of held-out objects stand apart (`split` test).
+    """
+    vectors, table, queries = context.vectors, context.table, context.main.queries
+    objects = context.probes.objects
+    probe = binding_linear(vectors, objects.weights, objects.bias, table)
+    read = context.probes.recognition(vectors, table)
+    out: list[Outcome] = []
+    if queries is not None:
+        own, shown = binding_by_cosine(vectors, queries.objects, table), zero_shot(vectors, table, queries)
+        every = np.ones(len(table), dtype=bool)
+        out += _bound(shown, own, every, "ambiguous", {"estimator": "zero_shot", "split": "all"})
+        out += _errors(context, shown, own.ambiguous)
+        if context.closed is not None:
+            out += _bound(shown, own, context.closed, "closed", {"estimator": "zero_shot", "split": "test"})
+    return [*out, *_bound(read, probe, context.held_out, "ambiguous", {"estimator": "probe", "split": "held_out"})]
+
+
+def _bound(
+    read: SceneRecognition, found: Binding, rows: BoolArray, target: str, words: dict[str, Any]
+) -> list[Outcome]:
+    """Preference, the strict rule within the bag, and recognition, all on the same ambiguous scenes."""
+    some = rows & found.ambiguous
+    recognised = recognition_on(read, some, target, words)
+    return [*binding_outcomes(found, read.table, some, target=target, **words), *recognised]
+
+
+def _errors(context: Context, read: SceneRecognition, rows: BoolArray) -> list[Outcome]:
+    """Of the scenes whose objects are not recognised, the share whose best wrong object is made of the scene's own values."""
+    queries = context.main.queries
+    assert queries is not None
+    wrong = rows & ~read.objects.right
+    own = binding_errors(context.vectors, queries.objects, context.table, wrong)
+    words: dict[str, Any] = {"target": "ambiguous", "estimator": "zero_shot", "split": "all"}
+    return [Outcome.mean("binding_error_share", own, wrong, **words)]
 
 
 def training(context: Context) -> Outcome:
