@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bindscope.concepts import IntArray
+from bindscope.concepts import ConceptSpace, IntArray
 from bindscope.controlled.config import TrainConfig
+from bindscope.controlled.sampling import split_run
 from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, file_digest, library_versions
 from bindscope.errors import InputError, MissingExtraError
@@ -22,6 +23,7 @@ class ControlledEncoder(Encoder):
 
     def __init__(self, name: str, directory: Path, config: TrainConfig, model: Any) -> None:
         self.name, self.directory, self.config, self.model = name, directory, config, model
+        self.space: ConceptSpace | None = None
 
     def prepare(self, dataset: Dataset) -> Encoder:
         """Itself, where the data's concepts fit; InputError in one line where they do not."""
@@ -36,6 +38,7 @@ class ControlledEncoder(Encoder):
                 f"{self.name} was trained on scenes of at most {config.objects} objects, and {dataset.name} has scenes of "
                 f"{dataset.table.n_slots}; use ?m={config.objects}"
             )
+        self.space = dataset.table.space
         return self
 
     def encode(self, items: Items) -> Vectors:
@@ -78,9 +81,22 @@ class ControlledEncoder(Encoder):
             "normalisation": "unit length",
             "captions": "sum of the queries of a scene's objects",
             "training": self.config.model_dump(),
+            **self._training_objects(),
             "weights_sha256": file_digest(self.directory / MODEL_FILE),
             "versions": library_versions("torch", "numpy"),
         }
+
+    def _training_objects(self) -> dict[str, Any]:
+        """The objects that it was trained on, in the words of the data set; nothing before `prepare`."""
+        if self.space is None:
+            return {}
+        trained = self.config.space.object_values(split_run(self.config).train)
+        known = (trained < np.array(self.space.sizes)).all(axis=1)
+        words = [
+            [concept.values[i] for concept, i in zip(self.space.concepts, row, strict=True)]
+            for row in trained[known].tolist()
+        ]
+        return {"training_objects": {"concepts": list(self.space.names), "objects": words}}
 
 
 def load(rest: str, name: str, settings: Settings) -> ControlledEncoder:

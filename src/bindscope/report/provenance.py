@@ -31,13 +31,19 @@ SETTINGS = "Everything that is needed to make this page again. The same seed giv
 
 def fidelity(run: Run) -> Section:
     """What exactly encoded the scenes."""
-    entries = run.config["fidelity"]
+    entries = {name: _brief(name, value) for name, value in run.config["fidelity"].items()}
     block: Block = (
         mapping_table("Fidelity record of the encoder", ("property", "value"), entries)
         if entries
         else Note("This run has no fidelity record.")
     )
     return Section("fidelity", "Encoder fidelity record", FIDELITY, (block,))
+
+
+def _brief(name: str, value: Any) -> Any:
+    """The entry itself, or how many objects it lists."""
+    listed = isinstance(value, dict) and isinstance(value.get("objects"), list)
+    return f"{len(value['objects']):,} objects" if name == "training_objects" and listed else value
 
 
 def settings(run: Run) -> Section:
