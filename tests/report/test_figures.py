@@ -71,15 +71,15 @@ def test_story_draws_figures_intervals_chance_and_ceiling() -> None:
     bars = {trace["name"]: trace for trace in figure.data if trace["type"] == "bar"}
     zero_shot = next(trace for name, trace in bars.items() if name.startswith("zero-shot"))
     probe = next(trace for name, trace in bars.items() if name.startswith("probe"))
-    assert zero_shot["x"] == [0.981, 0.189, 0.012]
-    assert probe["x"] == [0.9997, 0.948, 0.941]
-    assert zero_shot["error_x"]["array"] == pytest.approx([0.0002, 0.021, 0.0107])
+    assert zero_shot["x"] == [0.981, 0.562, 0.012]
+    assert probe["x"] == [0.9997, 0.996, 0.941]
+    assert zero_shot["error_x"]["array"] == pytest.approx([0.0002, 0.019, 0.0107])
     lines = {trace["name"]: set(trace["x"]) - {None} for trace in figure.data if trace.get("mode") == "lines"}
-    assert lines == {"chance": {0.03, 0.000202}, "most that a bag of concepts can reach": {0.591, 0.5}}
+    assert lines == {"chance": {0.0222, 0.5, 0.000202}, "most that a bag of concepts can reach": {0.5}}
     assert [tick.replace("<br>", " ") for tick in figure.layout["yaxis"]["ticktext"]] == [
         "Concepts",
-        "Objects",
-        "Objects, unshared scenes",
+        "Binding: its own objects first",
+        "Objects, among all objects",
     ]
 
 

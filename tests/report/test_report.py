@@ -94,7 +94,7 @@ def test_first_screen_tells_the_story(full: tuple[str, Page]) -> None:
         first < text.index("st:some/encoder", first) < text.index("Bag of concepts", first) < text.index("The evidence")
     )
     assert "This model is a bag of concepts" in text
-    assert "Yet linear probes read the objects" in text
+    assert "the vector holds the binding, the queries do not find it" in text
     assert "Asked about scenes such as “a red circle and a blue square”" in text
 
 

@@ -27,11 +27,18 @@ OBJECTS = {
     "all": "Objects",
     "unshared": "Objects, unshared scenes",
     "closed": "Objects, closed scenes",
+    "ambiguous": "Objects, ambiguous scenes",
+}
+BINDING = {
+    "binding_preference": "Binding: its own objects first",
+    "binding_within_bag": "Binding, strictly: every own object first",
+    "binding_error_share": "Errors that confuse the binding",
 }
 LEAD = (
     "A scene counts as recognised when everything that it shows scores strictly higher than everything that it does not "
     "show. Concepts: which values occur. Objects: which value goes with which. A bag of concepts does the first, "
-    "binding takes the second. The verdict is read on unshared scenes, where no value occurs twice."
+    "binding takes the second. Binding itself asks less of a vector: on ambiguous scenes, whose values also make other "
+    "objects, does the scene prefer its own objects to every other arrangement of the same values? The verdict is read there."
 )
 TABLE = tuple(column for column in COLUMNS if column[0] not in ("metric", "target", "coverage", "seed", "details"))
 
@@ -53,10 +60,17 @@ def build(run: Run) -> Section:
 
 
 def story(run: Run) -> Figure | None:
-    """The picture of the first screen: concepts against objects, the model's own queries against a probe."""
-    main = run.results.headline(analysis="recognition")
-    shown = [question for question in _questions(main) if question in ("Concepts", *OBJECTS.values())]
-    rows = _rows(main, shown)
+    """The picture of the first screen: the three questions on the same scenes, own queries beside a probe."""
+    every = run.results.select(analysis="recognition")
+    scenes = "closed" if len(every.headline(metric="binding_preference", target="closed")) else "ambiguous"
+    asked = {
+        "Concepts": every.select(lambda r: r.extra == {"scenes": scenes}, metric="concept_recognition", target="mean"),
+        "Binding: its own objects first": every.headline(metric="binding_preference", target=scenes),
+        "Objects, among all objects": every.headline(metric="object_recognition", target=scenes),
+    }
+    rows: list[Row] = [
+        (name, [(series(r.estimator, ()), r) for r in found]) for name, found in asked.items() if len(found)
+    ]
     if not rows:
         return None
     style = Style("share of scenes recognised", (0, 1.03), bars=True, values=True, step=25, gap=20)
@@ -70,6 +84,8 @@ def question(record: Record) -> str:
     if record.metric == "concept_recognition":
         known = {"mean": "Concepts", None: "Concepts", "joint": "All concepts at once"}
         return known.get(record.target, str(record.target))
+    if record.metric in BINDING:
+        return BINDING[record.metric] + ("" if record.target == "ambiguous" else f", {plain(record.target)} scenes")
     return " ".join(part for part in (plain(record.metric), plain(record.target)) if part)
 
 
@@ -84,7 +100,7 @@ def series(estimator: str | None, others: Sequence[str]) -> Series:
 def _questions(records: Results) -> list[str]:
     """Rows in reading order: concepts, each concept, all concepts, objects from all to the strictest scenes."""
     found = list(dict.fromkeys(question(r) for r in records))
-    last = ["All concepts at once", *OBJECTS.values()]
+    last = ["All concepts at once", *BINDING.values(), *OBJECTS.values()]
     first = [q for q in ("Concepts",) if q in found]
     middle = [q for q in found if q not in first and q not in last]
     return [*first, *middle, *(q for q in last if q in found)]
