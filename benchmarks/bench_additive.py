@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from bindscope.analyses.geometry.levels import Level, fit_additive
 from harness import Cell, arguments, by_lstsq, caption_scenes, clocked, minilm_vectors, r2, write_result
@@ -32,10 +33,10 @@ def main() -> None:
     vectors = minilm_vectors(captions)
     rows: list[dict[str, Cell]] = []
     for level, components in LEVELS:
-        model, fast = clocked(lambda level=level: fit_additive(vectors, table, "ols+pos", level), 9)
-        sgd, slow = clocked(lambda components=components: additive_by_adamw(vectors, table, components, steps))
+        model, fast = clocked(partial(fit_additive, vectors, table, "ols+pos", level), 9)
+        sgd, slow = clocked(partial(additive_by_adamw, vectors, table, components, steps))
         slow = slow.times(STEPS / steps)
-        dense, plain = clocked(lambda level=level: by_lstsq(vectors, table, "ols+pos", level))
+        dense, plain = clocked(partial(by_lstsq, vectors, table, "ols+pos", level))
         name = f"{components} per slot"
         rows.append({"components": name, "fit": "AdamW", "R^2": r2(vectors, sgd), **slow.cells()})
         fit = "numpy.linalg.lstsq"

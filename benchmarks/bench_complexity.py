@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -42,7 +43,7 @@ def perceptron_by_adam(vectors: Vectors, table: SceneTable, epochs: int, seed: i
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     for _ in range(epochs):
         optimiser.zero_grad()
-        nn.functional.mse_loss(model(inputs), goal).backward()
+        nn.functional.mse_loss(model(inputs), goal).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model
 
@@ -88,7 +89,7 @@ def main() -> None:
     probes = None if quick else cross_probes(vectors, table, 0)
     closed = split.closed(table)[test]
     for name in ("additive", f"mlp:{WIDTH}") if quick else LEARNERS:
-        fitted, fast = spent(lambda name=name: load_approximator(name).fit(table.take(train), vectors[train]))
+        fitted, fast = spent(partial(load_approximator(name).fit, table.take(train), vectors[train]))
         predicted = fitted.predict(table.take(test))
         row: dict[str, Cell] = {"learner": name, "CPU s": fast, "R2 training": fitted.train_r2}
         row["R2 held out"] = r2(vectors[test], predicted)

@@ -40,16 +40,15 @@ def main() -> None:
     arguments(__doc__)
     (found, sides), made = timed(two_sided)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    assert found.captions is not None
+    other = found.captions
+    assert other is not None
     told = sides.captions[0]
     context = Context(found)
     figures = TwoSidedFigures.of(context)
     right = credit(swap_test(sides).text).mean(axis=0)
     held_out = hold_out(sides)
     parts = {
-        "pairing the sides": lambda: TwoSides.of(
-            found.vectors, found.table, found.captions.vectors, found.captions.scenes
-        ),
+        "pairing the sides": lambda: TwoSides.of(found.vectors, found.table, other.vectors, other.scenes),
         "swap test": lambda: swap_test(sides),
         "recall, scenes to captions": lambda: rank_captions(sides, told),
         "recall, captions to scenes": lambda: rank_scenes(sides, told),

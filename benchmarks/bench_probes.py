@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,8 @@ def compared(vectors: Vectors, table: SceneTable, seeds: Sequence[int], epochs: 
     rows: list[dict[str, Cell]] = []
     for seed in seeds:
         train = split_rows(len(table), seed)
-        ours, fast = clocked(
-            lambda train=train, seed=seed: fit_probes(vectors, table, train, seed, inner_split="row"), 3
-        )
-        baseline, slow = clocked(lambda train=train, seed=seed: probes_by_adam(vectors, table, train, epochs, seed))
+        ours, fast = clocked(partial(fit_probes, vectors, table, train, seed, inner_split="row"), 3)
+        baseline, slow = clocked(partial(probes_by_adam, vectors, table, train, epochs, seed))
         slow = slow.times(EPOCHS / epochs)
         words: dict[str, Cell] = {"split": "rows", "seed": seed}
         rows.append({"fit": "Adam", **words, **figures(baseline, vectors, table, ~train), **slow.cells()})
@@ -46,7 +45,7 @@ def compared(vectors: Vectors, table: SceneTable, seeds: Sequence[int], epochs: 
         rows.append({"fit": "bindscope", **words, **found, **fast.against(slow)})
     for seed in range(3):
         train = split_scenes(table, 0.4, "bag", seed)
-        ours, fast = clocked(lambda train=train, seed=seed: fit_probes(vectors, table, train, seed))
+        ours, fast = clocked(partial(fit_probes, vectors, table, train, seed))
         words = {"split": "bags", "seed": seed}
         rows.append({"fit": "bindscope", **words, **figures(ours, vectors, table, ~train), **fast.cells()})
     return rows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from bindscope.analyses.context import Context
@@ -25,7 +28,8 @@ def left_by(target: str, vectors: Vectors, table: SceneTable) -> Vectors:
     part = "concepts" if target.endswith("concepts") else "objects"
     wrong = permuted(table, part, np.random.default_rng(0))  # type: ignore[arg-type]
     assert wrong is not None
-    return (fitted.residual(vectors, table, None) - fitted.component(wrong, part)).astype(np.float32)  # type: ignore[arg-type]
+    whole: Any = fitted.residual(vectors, table, None)
+    return np.asarray(whole - fitted.component(wrong, part), dtype=np.float32)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -39,7 +43,7 @@ def main() -> None:
     total = 0.0
     for target in TARGETS:
         left = left_by(target, vectors, table)
-        probes, seconds = timed(lambda left=left: probes_by_adam(left, table, train, epochs))
+        probes, seconds = timed(partial(probes_by_adam, left, table, train, epochs))
         seconds *= EPOCHS / epochs
         total += seconds
         members = [table.members(k)[0] for k in range(table.space.n_concepts)]

@@ -50,7 +50,10 @@ def main() -> None:
     quick = arguments(__doc__).quick
     load = f"Load average before the run: {os.getloadavg()[0]:.1f}."
     cores = os.cpu_count() or 1
-    rows = [measured(*FLAT, 1, quick), *(measured(*data, cores, quick) for data in (FLAT, FLAT_OCCLUDED, SOLID))]
+    rows = [
+        measured(*FLAT, 1, quick),
+        *(measured(name, n, limit, cores, quick) for name, n, limit in (FLAT, FLAT_OCCLUDED, SOLID)),
+    ]
     notes = [
         "Starting the processes is included. Seconds are wall time, in which whatever else the machine does counts;",
         "processor seconds are what was computed for the pictures, by all processes together.",

@@ -34,9 +34,10 @@ def measure(rows: int) -> dict[str, Cell]:
         chosen = np.random.default_rng(0).choice(len(dataset.table), rows, replace=False)
         dataset = dataset.take(np.sort(chosen))
     embeddings, making = timed(lambda: embed(load_encoder(MODEL), dataset))
-    vectors, table = embeddings.vectors, embeddings.table
+    vectors, table, queries = embeddings.vectors, embeddings.table, embeddings.queries
+    assert queries is not None
     _, fit = timed(lambda: fit_additive(vectors, table, "ols+pos", "level1"), 3)
-    outcome, recognition = timed(lambda: zero_shot(embeddings.vectors, embeddings.table, embeddings.queries))
+    outcome, recognition = timed(lambda: zero_shot(vectors, table, queries))
     _, interval = timed(lambda: ObjectBootstrap.of(table).mean(outcome.objects.right))
     found: dict[str, Cell] = {
         "rows": len(table),

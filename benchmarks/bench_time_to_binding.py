@@ -23,7 +23,7 @@ from bindscope.embeddings import default_cache
 from harness import RESULTS, Cell, write_result
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "studies"))
-from svg import Line, Panel, Reference, write
+from plots import Line, Panel, Reference, write
 
 REACHED = 0.9
 TASK: dict[str, Any] = {"concepts": 2, "values": 16, "coverage": 0.8}

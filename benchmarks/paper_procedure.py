@@ -9,7 +9,8 @@ Run as a program, it checks both on MiniLM captions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -77,9 +78,9 @@ def probes_by_adam(
         optimiser.zero_grad()
         parts = layer(inputs).split(widths, dim=1)
         losses = [nn.functional.cross_entropy(part, target) for part, target in zip(parts, targets, strict=True)]
-        torch.stack(losses).sum().backward()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    weights = layer.weight.detach().numpy().T / scale
+    weights: Any = layer.weight.detach().numpy().T / scale
     bias = layer.bias.detach().numpy() - mean @ weights
     ends = np.cumsum(widths)[:-1]
     outs = [ReadOut(w, b) for w, b in zip(np.split(weights, ends, axis=1), np.split(bias, ends), strict=True)]
@@ -109,7 +110,7 @@ def additive_by_adamw(
     for _ in range(steps):
         rows = torch.randint(len(codes), (batch,), generator=generator)
         optimiser.zero_grad()
-        nn.functional.mse_loss(model(codes[rows]), centred[rows]).backward()
+        nn.functional.mse_loss(model(codes[rows]), centred[rows]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     with torch.no_grad():
         return np.asarray(model(codes).numpy() + mean, dtype=np.float32)
@@ -152,7 +153,7 @@ def main() -> None:
     levels: tuple[Level, ...] = ("objects", "concepts")
     for level in levels:
         steps = QUICK if quick else STEPS
-        predicted, seconds = timed(lambda level=level, steps=steps: additive_by_adamw(vectors, table, level, steps))
+        predicted, seconds = timed(partial(additive_by_adamw, vectors, table, level, steps))
         rows.append(
             {
                 "fit": f"additive, {level} per slot",

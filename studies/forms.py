@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from pages import bootstrap, ranged, table, write_page, write_rows
+from plots import Line, Panel, write
 from scipy import stats
-from svg import Line, Panel, write
 
 from bindscope.parallel import run_jobs
 from bindscope.runs.model_forms import FILE, FORMS, form_figures

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from pages import bootstrap, over_seeds, ranged, table, write_page, write_rows
-from svg import Panel, Reference, write
+from plots import Panel, Reference, write
 from transition import curve, line_of
 
 from bindscope.analyses.complexity.threshold import Threshold
@@ -29,8 +29,19 @@ from bindscope.runs.transition import transitions
 RESULTS = Path(__file__).parents[1] / "results"
 SPACE = ("concepts", "values")
 KEYS = (*SPACE, "coverage", "seed")
-KEPT = (*KEYS, "head", "weight_decay", "steps", "closed", "closed_low", "closed_high")
-KEPT = (*KEPT, "test", "test_concepts", "train", "run")
+KEPT: tuple[str, ...] = (
+    *KEYS,
+    "head",
+    "weight_decay",
+    "steps",
+    "closed",
+    "closed_low",
+    "closed_high",
+    "test",
+    "test_concepts",
+    "train",
+    "run",
+)
 Rows = list[dict[str, Any]]
 
 
@@ -90,7 +101,7 @@ def shift(plain: Threshold, changed: Threshold) -> str:
     if plain.middle is None or changed.middle is None:
         return "one of the curves has no threshold"
     halves = [(t.interval.high - t.interval.low) / 2 for t in (plain, changed)]
-    moved, half = changed.middle - plain.middle, float(np.hypot(*halves))
+    moved, half = changed.middle - plain.middle, float(np.hypot(halves[0], halves[1]))
     return f"{moved:+.2f} ({moved - half:+.2f} to {moved + half:+.2f}) of coverage"
 
 

@@ -23,8 +23,22 @@ from bindscope.recognition import chance_per_scene, recognise_by_cosine
 from bindscope.runs.sweep import read_table
 
 RESULTS = Path(__file__).parents[1] / "results"
-KEPT = ("concepts", "values", "coverage", "queries", "seed", "steps", "train", "test", "closed", "closed_n")
-KEPT = (*KEPT, "test_concepts", "among_test", "among_test_chance", "run")
+KEPT: tuple[str, ...] = (
+    "concepts",
+    "values",
+    "coverage",
+    "queries",
+    "seed",
+    "steps",
+    "train",
+    "test",
+    "closed",
+    "closed_n",
+    "test_concepts",
+    "among_test",
+    "among_test_chance",
+    "run",
+)
 FIGURES = {
     "train": "training objects",
     "test": "held-out objects",
@@ -41,8 +55,6 @@ def among_test(directory: Path) -> dict[str, float]:
     config, model = load_trained(directory)
     objects = split_run(config)
     scenes = scenes_of_pool(objects, objects.test, config.objects, config.test_scenes, config.seed)
-    if scenes is None:
-        return {}
     queries = object_queries(model, config, scenes)[objects.test]
     members = np.searchsorted(objects.test, scenes.object_codes)
     found = recognise_by_cosine(encode_values(model.scene, scenes.values), queries, members)

@@ -18,15 +18,30 @@ from typing import Any
 
 import numpy as np
 from pages import over_seeds, ranged, table, write_page, write_rows
-from svg import Line, Panel, Reference, write
+from plots import Line, Panel, Reference, write
 
 from bindscope.runs.sweep import TABLE, read_table
 from bindscope.runs.transition import Transition, transitions
 
 RESULTS = Path(__file__).parents[1] / "results"
 FIGURES = {"closed": "closed scenes", "test": "all held-out scenes"}
-KEPT = ("concepts", "values", "coverage", "seed", "steps", "batch", "closed", "closed_low", "closed_high", "closed_n")
-KEPT = (*KEPT, "test", "test_concepts", "train", "train_concepts", "run")
+KEPT: tuple[str, ...] = (
+    "concepts",
+    "values",
+    "coverage",
+    "seed",
+    "steps",
+    "batch",
+    "closed",
+    "closed_low",
+    "closed_high",
+    "closed_n",
+    "test",
+    "test_concepts",
+    "train",
+    "train_concepts",
+    "run",
+)
 SPACES = ("transition", "transition_low", "transition3", "transition64")
 LENGTHS = ("length", "longer")
 BATCH = "batch"

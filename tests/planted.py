@@ -34,7 +34,7 @@ class World:
     @property
     def queries(self) -> Array:
         """A query vector for every object: its vector, mean over slots, `[O, d]`."""
-        return self.objects.mean(axis=0)
+        return np.asarray(self.objects.mean(axis=0))
 
     def concept_queries(self, concept: int) -> Array:
         """A query vector for every known value: the mean of the objects that have it, `[V, d]`."""
@@ -71,7 +71,7 @@ def _object_vectors(kind: Kind, table: SceneTable, dim: int, rank: int | None, r
     single = rng.normal(size=(len(values), dim))
     joint = np.prod([factor[values[:, k]] for k, factor in enumerate(factors)], axis=0)
     joint = joint if rank is None else joint @ rng.normal(size=(rank, dim))
-    return {"bag": bag, "object": single, "mixed": bag + single, "product": joint}[kind]
+    return np.asarray({"bag": bag, "object": single, "mixed": bag + single, "product": joint}[kind])
 
 
 def space_of(*sizes: int) -> ConceptSpace:
