@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from bindscope.analyses.sides import TwoSides, two_sides
+from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings
 from bindscope.encoders.base import Vectors
 from bindscope.probes import ProbeSet, probed
@@ -115,7 +116,7 @@ class Context:
 
     def among(self, rows: BoolArray) -> Context:
         """The context of some rows of the table alone, with the same read-outs where they were trained."""
-        some = Context(replace(self.main, vectors=self.vectors[rows], table=self.table.take(rows)), self.seed, self.say)
+        some = Context(rows_of(self.main, rows), self.seed, self.say)
         some.__dict__["main"] = some.whole
         some.__dict__["singles"] = self.singles
         if "_probed" in self.__dict__:
@@ -168,9 +169,15 @@ def trained_objects(embeddings: Embeddings) -> BoolArray | None:
     return mask if mask.any() else None
 
 
+def rows_of(embeddings: Embeddings, rows: IntArray | BoolArray) -> Embeddings:
+    """Some rows of the scenes."""
+    some = {name: vectors[rows] for name, vectors in embeddings.controls.items()}
+    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows), controls=some)
+
+
 def of_count(embeddings: Embeddings, count: int) -> Embeddings:
     """The scenes of one number of objects."""
     rows = embeddings.table.rows_with(count)
     if len(rows) == len(embeddings.table):
         return embeddings
-    return replace(embeddings, vectors=embeddings.vectors[rows], table=embeddings.table.take(rows))
+    return rows_of(embeddings, rows)

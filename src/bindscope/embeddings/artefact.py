@@ -58,7 +58,10 @@ class CaptionVectors:
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Vectors `[n, d]` float32 of the rows of a table, the model's own queries and captions if any, and provenance."""
+    """Vectors `[n, d]` float32 of the rows of a table, the model's own queries and captions if any, and provenance.
+
+    controls: vectors `[n, d']` of the same rows by other means, which read-outs are held against; they are not kept in files.
+    """
 
     vectors: Vectors
     table: SceneTable
@@ -68,6 +71,7 @@ class Embeddings:
     dataset: str = ""
     modality: str = ""
     captions: CaptionVectors | None = None
+    controls: Mapping[str, Vectors] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.table):

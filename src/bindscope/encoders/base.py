@@ -63,6 +63,10 @@ class Encoder(ABC):
         """Vectors `[n, d]` of captions of whole scenes, by the side that also encodes queries; None where there is none."""
         return self.encode_queries(items)
 
+    def untrained(self, seed: int = 0) -> Encoder | None:
+        """The same architecture at random initialisation, as a control; None where the encoder cannot give it."""
+        return None
+
     @abstractmethod
     def fidelity(self) -> dict[str, Any]:
         """All that pins down the vectors, as JSON-able values."""

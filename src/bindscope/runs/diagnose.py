@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from bindscope.errors import InputError, StoreError, TableError, UnknownNameErro
 from bindscope.parallel import one_thread
 from bindscope.results import Record, Results
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
+from bindscope.runs.controls import controls
 from bindscope.runs.costs import about, seconds
 from bindscope.runs.pairs import Asked, run_pairs
 from bindscope.runs.samples import write_samples
@@ -52,6 +53,7 @@ class Settings:
     prompt: str | None = None
     device: str | None = None
     batch_size: int | None = None
+    controls: bool = True
 
     def __post_init__(self) -> None:
         known = measurable(data_kind(self.data))
@@ -83,6 +85,7 @@ class Settings:
         }
         for flag, value in pairs.items():
             words += [flag, str(value)] if value is not None else []
+        words += [] if self.controls else ["--no-controls"]
         return shlex.join(words)
 
 
@@ -106,6 +109,7 @@ def diagnose(
     prompt: str | None = None,
     device: str | None = None,
     batch_size: int | None = None,
+    with_controls: bool = True,
     cache: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -116,7 +120,7 @@ def diagnose(
     """
     kind = data_kind(data)
     chosen = default(kind) if analyses is None else tuple(analyses)
-    settings = Settings(model, data, chosen, seed, sample, prompt, device, batch_size)
+    settings = Settings(model, data, chosen, seed, sample, prompt, device, batch_size, with_controls)
     say = progress or (lambda text: None)
     store = default_cache() if cache is None else Path(cache)
     if kind == "pairs":
@@ -137,6 +141,9 @@ def diagnose(
     )
     _refuse_constant(embeddings, settings)
     _refuse_one_sided(embeddings, settings)
+    if settings.controls and "recognition" in settings.analyses:
+        say("controls: raw input and an untrained network")
+        embeddings = replace(embeddings, controls=controls(encoder, dataset, seed, store))
     records = analyse(embeddings, settings, writer, say)
     results = Results(records).stamped(
         model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
@@ -248,6 +255,7 @@ def _identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
         "seed": settings.seed,
         "sample": settings.sample,
         "prompt": settings.prompt,
+        "controls": settings.controls,
         "version": bindscope.__version__,
         "schema_version": SCHEMA_VERSION,
     }
@@ -271,6 +279,7 @@ def _config(
         "options": {
             "sample": settings.sample,
             "prompt": settings.prompt,
+        "controls": settings.controls,
             "device": settings.device,
             "batch_size": settings.batch_size,
         },

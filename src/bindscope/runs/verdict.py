@@ -31,6 +31,7 @@ HIGH = 0.9  # concepts and objects that count as recognised
 NONE = 0.2  # pi up to here is no binding that anybody could use
 STRONG, SURE = 0.8, 0.5  # pi, and the lower end of its interval, of a model that binds
 FEWEST = 50  # ambiguous scenes
+CONTROLS = ("raw input", "untrained network")
 NEGATIVE = ("bag of concepts", "recognises neither")
 HEADS = {
     "binds": "This model binds",
@@ -125,7 +126,7 @@ def verdict(results: Results) -> Verdict:
     if probe is None:
         return Verdict("undecided", _unjudged(results), (), None, ())
     label = read_label(probe.binding)
-    sentences = (probe.sentence(label), _no_queries(label))
+    sentences = (probe.sentence(label), _no_queries(label), *_controls(results, probe))
     return Verdict(label, sentences, probe.evidence, "probe", probe.caveats)
 
 
@@ -150,7 +151,7 @@ def _by_own_queries(results: Results) -> Verdict:
         label = own_label(closed.binding, closed.concepts_value, closed.objects_value)
         note = (_trained_on(every, closed),)
     beside = (probe.preference,) if probe is not None else ()
-    sentences = (judged.sentence(label), *note, *_errors(results, label), *_probe_sentence(label, probe))
+    sentences = (judged.sentence(label), *note, *_errors(results, label), *_probe_sentence(label, probe), *_controls(results, probe))
     return Verdict(label, sentences, (*judged.evidence, *beside), "zero_shot", judged.caveats)
 
 
@@ -270,6 +271,20 @@ def _probe_sentence(label: Label, probe: _Figures | None) -> tuple[str, ...]:
     if reads == "not readable":
         return (f"A trained read-out prefers the own objects {figure}: it finds no binding in the vectors either.",)
     return (f"A trained read-out prefers the own objects {figure}.",)
+
+
+def _controls(results: Results, probe: _Figures | None) -> tuple[str, ...]:
+    """Which controls the same read-out finds as much in; nothing where there are none, or it finds more in the model."""
+    if probe is None or probe.preference.ci_low is None or read_label(probe.binding) == "not readable":
+        return ()
+    least = probe.preference.ci_low
+    found = results.select(analysis="recognition", metric="binding_preference", estimator="probe", target="ambiguous")
+    equal = [
+        str(r.extra["vectors"]) for r in found if r.extra.get("vectors") in CONTROLS and r.value is not None and r.value >= least
+    ]
+    if not equal:
+        return ()
+    return (f"That is no more than {' and '.join(equal)} gives: the same read-out finds as much there.",)
 
 
 def _no_queries(label: Label) -> str:

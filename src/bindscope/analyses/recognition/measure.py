@@ -13,7 +13,7 @@ from bindscope.analyses.occlusion import bins, occluded
 from bindscope.analyses.replicates import replicated, scene_means
 from bindscope.binding import Binding, binding_by_cosine, binding_errors, binding_linear, binding_outcomes
 from bindscope.embeddings import Embeddings
-from bindscope.probes import MAX_TRAIN_ROWS, SPREAD_MAX_ROWS, TRAIN_SHARE, fit_probes
+from bindscope.probes import MAX_TRAIN_ROWS, SPREAD_MAX_ROWS, TRAIN_SHARE, fit_probes, probed
 from bindscope.recognition import SceneRecognition, brief_outcomes, recognition_on, recognition_outcomes, zero_shot
 from bindscope.scenes import BoolArray
 from bindscope.splits import split_scenes
@@ -38,7 +38,7 @@ def measure(context: Context) -> list[Outcome]:
         out += denoised(context)
     if occluded(context.table):
         out += by_visible_share(context)
-    return [*out, *other_counts(context), *binding(context)]
+    return [*out, *other_counts(context), *binding(context), *controls(context)]
 
 
 def own_queries(embeddings: Embeddings) -> list[Outcome]:
@@ -90,6 +90,19 @@ def _errors(context: Context, read: SceneRecognition, rows: BoolArray) -> list[O
     own = binding_errors(context.vectors, queries.objects, context.table, wrong)
     words: dict[str, Any] = {"target": "ambiguous", "estimator": "zero_shot", "split": "all"}
     return [Outcome.mean("binding_error_share", own, wrong, **words)]
+
+
+def controls(context: Context) -> list[Outcome]:
+    """What the same read-outs find without the model: in its raw input, in an untrained network."""
+    table, out = context.table, list[Outcome]()
+    for name, vectors in context.main.controls.items():
+        probes, rows = probed(vectors, table, context.seed)
+        read, objects = probes.recognition(vectors, table), probes.objects
+        words: dict[str, Any] = {"estimator": "probe", "split": "held_out", "extra": {"vectors": name}}
+        out += brief_outcomes(read, "probe", "held_out", rows, {"vectors": name})
+        found = binding_linear(vectors, objects.weights, objects.bias, table)
+        out += binding_outcomes(found, table, rows, target="ambiguous", **words)
+    return out
 
 
 def training(context: Context) -> Outcome:
