@@ -275,7 +275,7 @@ def _probe_sentence(label: Label, probe: _Figures | None) -> tuple[str, ...]:
 
 def _controls(results: Results, probe: _Figures | None) -> tuple[str, ...]:
     """Which controls the same read-out finds as much in; nothing where there are none, or it finds more in the model."""
-    if probe is None or probe.preference.ci_low is None or read_label(probe.binding) == "not readable":
+    if probe is None or probe.preference.ci_low is None or read_label(probe.binding) != "readable":
         return ()
     least = probe.preference.ci_low
     found = results.select(analysis="recognition", metric="binding_preference", estimator="probe", target="ambiguous")
