@@ -69,4 +69,3 @@ def _pixels(images: tuple[Path, ...]) -> Vectors | None:
             small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
         rows.append(np.asarray(small, dtype=np.float32).reshape(-1) / 255.0)
     return np.stack(rows)
-

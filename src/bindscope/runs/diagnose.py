@@ -279,7 +279,7 @@ def _config(
         "options": {
             "sample": settings.sample,
             "prompt": settings.prompt,
-        "controls": settings.controls,
+            "controls": settings.controls,
             "device": settings.device,
             "batch_size": settings.batch_size,
         },

@@ -151,7 +151,8 @@ def _by_own_queries(results: Results) -> Verdict:
         label = own_label(closed.binding, closed.concepts_value, closed.objects_value)
         note = (_trained_on(every, closed),)
     beside = (probe.preference,) if probe is not None else ()
-    sentences = (judged.sentence(label), *note, *_errors(results, label), *_probe_sentence(label, probe), *_controls(results, probe))
+    read = (*_probe_sentence(label, probe), *_controls(results, probe))
+    sentences = (judged.sentence(label), *note, *_errors(results, label), *read)
     return Verdict(label, sentences, (*judged.evidence, *beside), "zero_shot", judged.caveats)
 
 
@@ -197,7 +198,9 @@ class _Figures:
     def caveats(self) -> tuple[str, ...]:
         found, notes = self.preference, []
         if found.n_objects is not None and found.n_objects < FEW_OBJECTS:
-            notes.append(f"Only {found.n_objects} objects: with fewer than about {FEW_OBJECTS} the intervals are too narrow.")
+            notes.append(
+                f"Only {found.n_objects} objects: with fewer than about {FEW_OBJECTS} the intervals are too narrow."
+            )
         if found.value is not None and found.ci_low is None:
             notes.append("No interval could be given, so nothing is decided by this figure.")
         if found.ceiling is not None and found.chance is not None and found.ceiling > found.chance + 0.05:
@@ -254,7 +257,11 @@ def _errors(results: Results, label: Label) -> tuple[str, ...]:
     found = results.first(analysis="recognition", metric="binding_error_share", target="ambiguous")
     if found is None or found.value is None or label == "undecided" or (found.n_scenes or 0) < FEWEST:
         return ()
-    kind = "takes a wrong object made of the scene’s own values" if found.value >= 0.5 else "takes an object of other values"
+    kind = (
+        "takes a wrong object made of the scene’s own values"
+        if found.value >= 0.5
+        else "takes an object of other values"
+    )
     share = found.value if found.value >= 0.5 else 1.0 - found.value
     return (f"Where it misses the objects, in {_share(share)} it {kind}.",)
 
@@ -280,7 +287,9 @@ def _controls(results: Results, probe: _Figures | None) -> tuple[str, ...]:
     least = probe.preference.ci_low
     found = results.select(analysis="recognition", metric="binding_preference", estimator="probe", target="ambiguous")
     equal = [
-        str(r.extra["vectors"]) for r in found if r.extra.get("vectors") in CONTROLS and r.value is not None and r.value >= least
+        str(r.extra["vectors"])
+        for r in found
+        if r.extra.get("vectors") in CONTROLS and r.value is not None and r.value >= least
     ]
     if not equal:
         return ()
