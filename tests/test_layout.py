@@ -29,6 +29,7 @@ GROUND = [
     "jackknife",
     "swaps",
     "design",
+    "refits",
     "recognition",
     "binding",
     "softmax",

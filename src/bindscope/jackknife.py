@@ -172,6 +172,16 @@ class Jackknife:
         return [-one for one in every] if outcome.residual else every
 
     @property
+    def of_values(self) -> list[sparse.csr_matrix]:
+        """Which rows show each value, one matrix `[V_k, n]` of 0 and 1 for each concept."""
+        return [self._groups[(k,)] for k in range(self._n_concepts)]
+
+    @property
+    def of_objects(self) -> sparse.csr_matrix:
+        """Which rows show each combination of values that an object has, `[O, n]`."""
+        return self._groups[tuple(range(self._n_concepts))]
+
+    @property
     def _n_concepts(self) -> int:
         return int(self.values.shape[1])
 

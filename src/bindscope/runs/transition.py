@@ -59,7 +59,8 @@ def _transition(group: Sequence[Mapping[str, Any]], varied: Sequence[str], figur
     most = max(row["coverage"] for row in group)
     train = [row["train"] for row in group if row["coverage"] == most and row.get("train") is not None]
     known = float(np.mean(train)) if train else None
-    threshold = coverage_threshold(coverage, values, seed, bounds=RECOGNITION)
+    models = [row.get("seed", number) for number, row in enumerate(there)]
+    threshold = coverage_threshold(coverage, values, seed, bounds=RECOGNITION, models=models)
     return Transition(settings, count, coverage, values, threshold, known)
 
 

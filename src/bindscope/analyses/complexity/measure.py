@@ -203,7 +203,13 @@ class _Curves:
         """
         good = [cell for cell in cells if self.split(cell.coverage, cell.split).identified]
         closed = [self.closed(cell) for cell in good]
-        found = coverage_threshold([cell.coverage for cell in good], closed, self.context.seed, bounds=RECOGNITION)
+        found = coverage_threshold(
+            [cell.coverage for cell in good],
+            closed,
+            self.context.seed,
+            bounds=RECOGNITION,
+            models=[cell.split for cell in good],
+        )
         extra = {"why": found.why or None, "low": found.low, "high": found.high, "line_gain": found.line_gain}
         words: dict[str, Any] = {"estimator": learner, "target": "closed", "split": "test", "counts_objects": False}
         return [

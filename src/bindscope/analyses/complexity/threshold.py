@@ -3,28 +3,37 @@
     y(x) = low + (high - low) / (1 + exp(-slope (x - middle)))
 
 Least squares over a fine grid of (middle, slope), where low and high are linear, and held within the range that the values
-can have where it is known. Flat and one-sided curves have no threshold. Any curve over a share in 0..1 will do, one value for
-each split or model.
+can have where it is known. Any curve over a share in 0..1 will do, one value for each split or model.
+
+A curve has a threshold only where the logistic predicts it better than a straight line: its F against the line is beyond 95 %
+of those of lines with the same noise, and it predicts coverages that are left out better. One-sided curves have none either.
+The interval holds every middle whose best fit is not significantly worse (profile likelihood, F with n - 4 degrees of freedom);
+where models or splits shift the whole curve, what they do is added.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import fdtri, stdtrit
 
 from bindscope.concepts import IntArray
 from bindscope.errors import InputError
-from bindscope.scenes import BoolArray, FloatArray
+from bindscope.scenes import FloatArray
 from bindscope.streams import stream
-from bindscope.uncertainty import DRAWS, UNKNOWN, Interval, percentile
+from bindscope.uncertainty import UNKNOWN, Interval, permutation_p
 
 FEWEST = 5  # different coverages that a threshold needs
 SLOPES = np.geomspace(4.0, 120.0, 18)  # per unit of coverage: from as good as straight to a step
 MIDDLES = np.linspace(0.0, 1.0, 201)
 REACHED = 0.25  # share of the rise that may be missing at either end of the range
 RECOGNITION = (0.0, 1.0)  # bounds of the asymptotes of a share of objects
+DRAWS = 199  # lines that the F of the curve is held against
+SURE = 0.05
+_TAKEN = 4  # numbers that a logistic is fitted by
 _ALIKE = 1e-12
 _AT_ONCE = 64  # curves fitted together: 2 MB an array
 
@@ -34,7 +43,7 @@ class Threshold:
     """middle: the threshold with its interval; None where `why` says so. slope per unit of coverage, low, high: of the fit.
 
     line_gain: held-out log-likelihood per point (nats), leaving out one coverage at a time, of the logistic minus that of a
-    straight line; above 0 the rise is sharper than a line.
+    straight line: half the logarithm of the ratio of their held-out squared errors; above 0 the rise is sharper than a line.
     """
 
     middle: float | None
@@ -53,12 +62,13 @@ def coverage_threshold(
     seed: int = 0,
     draws: int = DRAWS,
     bounds: tuple[float, float] | None = None,
+    models: ArrayLike | None = None,
 ) -> Threshold:
     """Threshold of values `[n]` at coverages `[n]` in 0..1; repeats of a coverage are repeated splits or models.
 
     bounds: the least and the largest value that there can be, which low and high keep to; None leaves them free. A curve that
-    rises steeply and levels off slowly is else fitted by the upper half of a logistic from far below nothing. The interval
-    resamples values within each coverage, residuals where a coverage has one value alone.
+    rises steeply and levels off slowly is else fitted by the upper half of a logistic from far below nothing. models `[n]`: which
+    model or split each value is of, where one has values at several coverages; None: all are independent.
 
     >>> x = np.repeat(np.arange(1, 10) / 10, 3)
     >>> found = coverage_threshold(x, 0.2 + 0.7 / (1 + np.exp(-40 * (x - 0.45))))
@@ -73,26 +83,145 @@ def coverage_threshold(
     if ((x < 0) | (x > 1)).any():
         raise InputError("coverage must lie in 0..1")
     here = np.isfinite(y)
-    x, y = x[here], y[here]
+    owner = np.arange(len(y)) if models is None else np.unique(np.asarray(models), return_inverse=True)[1]
+    x, y, owner = x[here], y[here], owner[here]
     if len(np.unique(x)) < FEWEST:
         return _none(f"fewer than {FEWEST} coverages")
-    grid = _Grid.of(x, bounds)
-    fit = grid.best(y[None])
-    resampled = grid.best(_resampled(x, y, fit.curve(x)[0], seed, draws))
-    why = _missing(fit, resampled, x, y)
+    curve = _Curve(x, y, owner, _Grid.of(x, bounds))
+    gain = _line_gain(x, y, bounds)
+    why = curve.missing(gain, seed, draws)
     if why:
-        return _none(why, fit, _line_gain(x, y, bounds))
-    slopes = percentile(resampled.slope)
-    return Threshold(
-        float(fit.middle[0]),
-        percentile(resampled.middle),
-        float(fit.slope[0]),
-        slopes,
-        float(fit.low[0]),
-        float(fit.high[0]),
-        _line_gain(x, y, bounds),
-        "",
-    )
+        return _none(why, curve.fit, gain)
+    fit = curve.fit
+    middle, slope = float(fit.middle[0]), float(fit.slope[0])
+    return Threshold(middle, curve.interval, slope, curve.slopes, float(fit.low[0]), float(fit.high[0]), gain, "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Values y `[n]` at x `[n]` of the models `owner` `[n]`, and the grid of logistics at x."""
+
+    x: FloatArray
+    y: FloatArray
+    owner: IntArray
+    grid: _Grid
+
+    @cached_property
+    def fit(self) -> _Fits:
+        """The logistic of least squared error."""
+        return self.grid.best(self.y[None])
+
+    @property
+    def free(self) -> int:
+        """Degrees of freedom that a logistic leaves."""
+        return len(self.y) - _TAKEN
+
+    @property
+    def floor(self) -> float:
+        """Squared error that is rounding."""
+        return len(self.y) * (1e-6 * float(np.ptp(self.y)) + 1e-12) ** 2
+
+    @cached_property
+    def errors(self) -> FloatArray:
+        """Squared error of the best low and high at each grid point `[G]`."""
+        errors = self.grid.errors(self.y[None])[0] + float(np.square(self.y).sum())
+        return np.asarray(np.maximum(errors, self.floor))
+
+    @property
+    def noise(self) -> float:
+        """Mean squared residual of the logistic."""
+        return float(self.errors.min()) / self.free
+
+    def missing(self, gain: float, seed: int, draws: int) -> str:
+        """Why the curve has no threshold, or nothing."""
+        if float(np.ptp(self.y)) <= _ALIKE:
+            return "flat"
+        if self.sharper_than_lines(seed, draws) > SURE:
+            return self._line()
+        low, high = float(self.fit.low[0]), float(self.fit.high[0])
+        if high < low:
+            return "falls"
+        ends = (self.fit.curve(np.array([self.x.min(), self.x.max()]))[0] - low) / (high - low)
+        if ends[0] > REACHED or ends[1] < 1.0 - REACHED:
+            return "one-sided"
+        return "" if gain > 0 else "straight"
+
+    def sharper_than_lines(self, seed: int, draws: int) -> float:
+        """p-value of the logistic's F against the line, by lines with the noise of this one."""
+        line = np.asarray(np.polynomial.Polynomial.fit(self.x, self.y, 1)(self.x))
+        spread = np.sqrt(np.square(self.y - line).sum() / (len(self.y) - 2))
+        lines = line + spread * stream(seed, "threshold").standard_normal((draws, len(self.y)))
+        found = permutation_p(self._f(self.y[None])[0], self._f(lines)).value
+        assert found is not None
+        return found
+
+    def _f(self, curves: FloatArray) -> FloatArray:
+        """Error of the line over that of the logistic, for curves `[D, n]`; F is linear in it."""
+        design = np.column_stack([np.ones_like(self.x), self.x])
+        left = curves - curves @ design @ np.linalg.inv(design.T @ design) @ design.T
+        square = np.square(curves).sum(axis=1)
+        best = self.grid.least(curves) + square
+        return np.asarray(np.square(left).sum(axis=1) / np.maximum(best, self.floor))
+
+    def _line(self) -> str:
+        """What the straight line does: rises, is flat, or falls."""
+        away = self.x - self.x.mean()
+        slope = float(away @ self.y / (away @ away))
+        left = self.y - self.y.mean() - slope * away
+        error = float(np.sqrt(left @ left / (len(left) - 2) / (away @ away)))
+        if abs(slope) <= float(stdtrit(len(left) - 2, 0.975)) * error:
+            return "flat"
+        return "straight" if slope > 0 else "falls"
+
+    @property
+    def interval(self) -> Interval:
+        """Of the middle."""
+        low, high = self._profile(self.grid.middle, MIDDLES)
+        middle, extra = float(self.fit.middle[0]), self.shifts
+        return Interval(middle - float(np.hypot(middle - low, extra)), middle + float(np.hypot(high - middle, extra)))
+
+    @property
+    def slopes(self) -> Interval:
+        """Of the slope, on a logarithmic scale."""
+        low, high = self._profile(np.log(self.grid.slope), np.log(SLOPES))
+        return Interval(float(np.exp(low)), float(np.exp(high)))
+
+    def _profile(self, of: FloatArray, places: FloatArray) -> tuple[float, float]:
+        """Ends of the places around the best whose least squared error is not significantly larger, between the places."""
+        best = np.full(len(places), np.inf)
+        np.minimum.at(best, np.abs(of[:, None] - places).argmin(axis=1), self.errors)
+        limit = float(self.errors.min()) * (1.0 + float(stdtrit(self.free, 0.975)) ** 2 / self.free)
+        at = int(best.argmin())
+        ends = [_crossing(places[at::step], best[at::step], limit) for step in (-1, 1)]
+        half = 0.5 * float(np.diff(places).mean())
+        return min(ends[0], float(places[at]) - half), max(ends[1], float(places[at]) + half)
+
+    @property
+    def shifts(self) -> float:
+        """Half-width that models add which shift the middle by more than noise does; 0 where they do not."""
+        sizes = np.bincount(self.owner)
+        some = np.flatnonzero(sizes > 1)
+        if len(some) < 2:
+            return 0.0
+        share = _logistic(self.x, self.fit.middle[:, None], self.fit.slope[:, None])[0]
+        steep = -(self.fit.high[0] - self.fit.low[0]) * self.fit.slope[0] * share * (1 - share)
+        along = np.bincount(self.owner, steep * (self.y - self.fit.curve(self.x)[0]))[some]
+        weight = np.maximum(np.bincount(self.owner, steep**2)[some], 1e-300)
+        found, chance = float(np.var(along / weight, ddof=1)), float(np.mean(self.noise / weight))
+        if found <= chance * float(fdtri(len(some) - 1, self.free, 1 - SURE)):
+            return 0.0
+        return float(stdtrit(len(some) - 1, 0.975)) * float(np.sqrt((found - chance) / len(some)))
+
+
+def _crossing(places: FloatArray, errors: FloatArray, limit: float) -> float:
+    """Where errors that start below a limit first pass it, between two places; the last place where they never do."""
+    over = np.flatnonzero(errors > limit)
+    if not len(over):
+        return float(places[-1])
+    i = int(over[0])
+    before, after = float(errors[i - 1]), float(errors[i])
+    part = (limit - before) / (after - before) if np.isfinite(after) else 1.0
+    return float(places[i - 1] + part * (places[i] - places[i - 1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,16 +261,30 @@ class _Grid:
         which, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
         return _Fits(self.middle[which], self.slope[which], low, high)
 
-    def _best(self, curves: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Grid point, low and high of each curve: the best of the asymptotes that may be, at each grid point."""
+    def least(self, curves: FloatArray) -> FloatArray:
+        """Least squared error of curves `[D, n]` over the grid, minus the sum of y^2, `[D]`."""
+        return np.concatenate(
+            [self.errors(curves[at : at + _AT_ONCE]).min(axis=1) for at in range(0, len(curves), _AT_ONCE)]
+        )
+
+    def errors(self, curves: FloatArray) -> FloatArray:
+        """Squared error at each grid point with its best low and high, minus the sum of y^2, `[D, G]`."""
+        normal, tried = self._tried(curves)
+        return np.asarray(np.min([normal.error(low, high) for low, high in tried], axis=0))
+
+    def _tried(self, curves: FloatArray) -> tuple[_Normal, list[tuple[FloatArray, FloatArray]]]:
         share, rest = self.share, 1.0 - self.share
         normal = _Normal(
             curves @ rest.T, curves @ share.T, np.square(rest).sum(1), (rest * share).sum(1), np.square(share).sum(1)
         )
-        tried = [normal.free()] if self.bounds is None else normal.within(*self.bounds)
+        return normal, [normal.free()] if self.bounds is None else normal.within(*self.bounds)
+
+    def _best(self, curves: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Grid point, low and high of each curve: the best of the asymptotes that may be, at each grid point."""
+        normal, tried = self._tried(curves)
         errors = np.stack([normal.error(low, high) for low, high in tried])  # [candidates, D, G]
         kind, which = np.unravel_index(
-            errors.transpose(1, 0, 2).reshape(len(curves), -1).argmin(1), (len(tried), len(share))
+            errors.transpose(1, 0, 2).reshape(len(curves), -1).argmin(1), (len(tried), len(self.share))
         )
         rows = np.arange(len(curves))
         lows, highs = (np.stack([pair[i] for pair in tried])[kind, rows, which] for i in (0, 1))
@@ -186,54 +329,17 @@ def _logistic(x: FloatArray, middle: FloatArray, slope: FloatArray) -> FloatArra
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * slope * (x - middle))))
 
 
-def _resampled(x: FloatArray, y: FloatArray, fitted: FloatArray, seed: int, draws: int) -> FloatArray:
-    """Curves `[draws, n]`: values drawn again within each coverage; where it has one, fit plus a drawn residual."""
-    rng = stream(seed, "threshold")
-    residuals = y - fitted
-    out = np.empty((draws, len(y)))
-    for place in np.unique(x):
-        own = np.flatnonzero(x == place)
-        if len(own) > 1:
-            out[:, own] = y[rng.choice(own, (draws, len(own)))]
-        else:
-            out[:, own] = fitted[own] + rng.choice(residuals, (draws, 1))
-    return out
-
-
-def _missing(fit: _Fits, resampled: _Fits, x: FloatArray, y: FloatArray) -> str:
-    """Why the curve has no threshold, or nothing."""
-    if float(np.ptp(y)) <= _ALIKE:
-        return "flat"
-    span = np.array([x.min(), x.max()])
-    rises = np.diff(resampled.curve(span), axis=1).ravel()
-    if percentile(rises).low <= 0.0 <= percentile(rises).high:
-        return "flat"
-    if fit.high[0] < fit.low[0]:
-        return "falls"
-    ends = (fit.curve(span)[0] - fit.low[0]) / (fit.high[0] - fit.low[0])
-    if ends[0] > REACHED or ends[1] < 1.0 - REACHED:
-        return "one-sided"
-    return ""
-
-
 def _line_gain(x: FloatArray, y: FloatArray, bounds: tuple[float, float] | None) -> float:
-    """Mean held-out Gaussian log-likelihood of the logistic minus that of a line, leaving out one coverage at a time."""
-    gains = []
-    floor = 1e-6 * float(np.ptp(y)) + 1e-12
+    """Held-out Gaussian log-likelihood per point of the logistic minus that of a line, each at its own held-out spread."""
+    left = np.zeros((2, len(y)))
     for place in np.unique(x):
         out = x == place
         fit = _Grid.of(x[~out], bounds).best(y[~out][None])
         line = np.polynomial.Polynomial.fit(x[~out], y[~out], 1)
-        pairs = ((fit.curve(x)[0], 4), (np.asarray(line(x)), 2))
-        likely = [_likelihood(y, curve, out, max(len(y[~out]) - taken, 1), floor) for curve, taken in pairs]
-        gains += list(likely[0] - likely[1])
-    return float(np.mean(gains))
-
-
-def _likelihood(y: FloatArray, curve: FloatArray, out: BoolArray, free: int, floor: float) -> FloatArray:
-    """Gaussian log-likelihood of the points left out, sd from the others."""
-    sd = max(float(np.sqrt(np.square(y[~out] - curve[~out]).sum() / free)), floor)
-    return np.asarray(-0.5 * np.square((y[out] - curve[out]) / sd) - np.log(sd))
+        left[:, out] = y[out] - np.stack([fit.curve(x[out])[0], line(x[out])])
+    floor = 1e-6 * float(np.ptp(y)) + 1e-12
+    logistic, straight = np.maximum(np.square(left).mean(axis=1), floor**2)
+    return float(0.5 * np.log(straight / logistic))
 
 
 def _none(why: str, fit: _Fits | None = None, gain: float | None = None) -> Threshold:
