@@ -28,10 +28,25 @@ LEARNERS = (
     "global?rank=1&ridge=0.1&slots=shared",
     "mlp:8?epochs=2",
     "mlp:8x2?epochs=2",
+    "products:8?epochs=2",
+    "products:6x2?epochs=2",
+    "per-object?rank=2&additive=no",
+    "global?rank=1&ridge=0.1&additive=no",
+    "global?rank=1&ridge=0.1&additive=no&slots=shared",
     "forest?trees=4",
     "xgboost?rounds=4",
 )
-FAST = ("additive", "ridge", "neighbours", "per-object?rank=2", "mlp:8?epochs=2", "forest?trees=4", "xgboost?rounds=4")
+FAST = (
+    "additive",
+    "ridge",
+    "neighbours",
+    "per-object?rank=2",
+    "per-object?rank=1&additive=no",
+    "mlp:8?epochs=2",
+    "products:4?epochs=2",
+    "forest?trees=4",
+    "xgboost?rounds=4",
+)
 
 
 def sides(table: SceneTable, coverage: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

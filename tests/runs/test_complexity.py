@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bindscope.analyses.codelength.measure import available_families
 from bindscope.analyses.complexity.findings import complexity_sentences, readable
-from bindscope.embeddings import load_embeddings
+from bindscope.embeddings import load_embeddings, save_embeddings
 from bindscope.errors import InputError, StoreError
 from bindscope.results import Record, Results, read_results
 from bindscope.run_directory import replace_records
 from bindscope.runs import grid as experiment
 from bindscope.runs.diagnose import diagnose
-from bindscope.runs.grid import Cell, Settings, grid, run_complexity
+from bindscope.runs.grid import Cell, Settings, code_families, grid, run_complexity
+from bindscope.splits import split_objects
 from commands import exit_code
 
 Make = Callable[..., Path]
@@ -169,6 +173,41 @@ def test_rank_curve_of_a_form(make: Make) -> None:
     beyond = results.select(lambda r: r.extra == {"beyond": "concepts"}, metric="binding_r2", split="test")
     assert [r.value for r in beyond] == [pytest.approx(1.0, abs=1e-2)]
     assert results.one(metric="r2", estimator="per-object", split="test").value == pytest.approx(1.0, abs=1e-3)
+
+
+def test_learners_of_words_stand_beside_those_of_indices(make: Make) -> None:
+    run = make("planted:mixed?dim=24", "text:5x5")
+    settings = Settings((0.6,), ("additive", "ridge", "words:ridge"), 1)
+    found = run_complexity(run, settings)
+    assert {r.estimator for r in found.headline(metric="binding_r2", split="test")} == {
+        "additive",
+        "ridge",
+        "words:ridge",
+    }
+    only = Settings((0.6,), ("ridge",), 1, inputs="words")
+    assert only.learners == ("words:ridge",)
+    assert code_families(only) == available_families()
+    no_queries = make("planted:mixed?dim=8", "text:3x3", "bare")
+    embeddings = load_embeddings(no_queries)
+    save_embeddings(replace(embeddings, queries=None), no_queries)
+    with pytest.raises(InputError, match="this run has none: its model has no queries"):
+        run_complexity(no_queries, only)
+
+
+def test_random_splits_are_the_papers(make: Make) -> None:
+    run = make("planted:bag?dim=16", "text:5x5")
+    table = load_embeddings(run).table
+    settings = [Settings((0.36,), ("additive",), 1, split=split) for split in ("connected", "random")]  # type: ignore[arg-type]
+    made = [one.objects(table, 0.36, 0).train for one in settings]
+    assert not np.array_equal(*made)
+    assert np.array_equal(made[1], split_objects(table, 0.36, 0, "random").train)
+    found = run_complexity(run, settings[1])
+    unseen = found.one(metric="unseen_share", coverage=0.36)
+    assert unseen.value == pytest.approx(split_objects(table, 0.36, 0, "random").unseen_share)
+    assert json.loads((run / "config.json").read_text())["complexity"]["split"] == "random"
+    for wrong in ({"inputs": "pixels"}, {"split": "odd"}):
+        with pytest.raises(InputError, match="must be one of"):
+            Settings(**wrong)  # type: ignore[arg-type]
 
 
 def test_coverages_without_scenes_are_left_out(make: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,16 +26,28 @@ def complexity(
     codelength: Annotated[
         bool, typer.Option("--codelength/--no-codelength", help="Code lengths too: which rule saves bits.")
     ] = True,
+    inputs: Annotated[
+        str,
+        typer.Option("--inputs", help="What learners start from: indices, or words (the model's vectors of values)."),
+    ] = "indices",
+    split: Annotated[
+        str, typer.Option("--split", help="How objects are held out: connected, or random (the paper's).")
+    ] = "connected",
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's learners and widths (128, 512, 2048) and its random split.")
+    ] = False,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes at once; default: the cores.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Can a learner predict the vectors of scenes of unseen objects? A killed grid goes on where it stopped."""
     from bindscope.report import write_report
-    from bindscope.runs.grid import COVERAGES, Settings, run_complexity
+    from bindscope.runs.grid import COVERAGES, PAPER, Settings, default_learners, run_complexity
 
     coverages = COVERAGES if coverage is None else tuple(_number(word) for word in _words(coverage))
-    settings = Settings(coverages, () if learners is None else _named(learners), splits, tune, seed, codelength)
+    names = _named(learners) if learners is not None else default_learners(PAPER) if paper else ()
+    method: Any = "random" if paper else split
+    settings = Settings(coverages, names, splits, tune, seed, codelength, inputs, method)
     if workers is not None and workers < 1:
         raise InputError(f"--workers must be at least 1, got {workers}")
     with progress_lines(not as_json) as say:

@@ -44,18 +44,25 @@ class Additive(Approximator):
 
 
 class Ridge(Approximator):
-    """Additive features with an L2 penalty per training row, the best on validation objects of a grid."""
+    """Additive features (or vectors of values) with an L2 penalty per training row, the best on validation objects of a grid."""
+
+    takes_words = True
 
     def __init__(self, penalties: Sequence[float] = PENALTIES, slots: Slots = "own") -> None:
         self.name, self.penalties, self.slots = "ridge", tuple(penalties), slots
 
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
         """Choose the penalty, then fit all rows."""
-        design = concept_design(table, self.slots == "own")
+        design = self._design(table)
         penalty, judged = self._chosen(table, design, vectors, seed)
         (constant, weights), *_ = _ridge(design, vectors, [penalty])
         notes = {"slots": self.slots, "ridge": penalty, "factor_norm": float(np.linalg.norm(weights)), **judged}
-        return Solution(lambda other: concept_design(other, self.slots == "own") @ weights + constant, True, notes)
+        return Solution(lambda other: self._design(other) @ weights + constant, True, notes)
+
+    def _design(self, table: SceneTable) -> sparse.csr_matrix:
+        if self.words is not None:
+            return sparse.csr_matrix(self.words(table))
+        return concept_design(table, self.slots == "own")
 
     def _chosen(
         self, table: SceneTable, design: sparse.csr_matrix, vectors: Vectors, seed: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, final
+from typing import Any, ClassVar, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,13 +69,29 @@ class Fitted:
         return self.predictor(table)
 
 
+class ValueVectors(Protocol):
+    """Vectors of single values; see `learners.words`."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers that a value of each concept has."""
+        ...
+
+    def __call__(self, table: SceneTable) -> FloatArray:
+        """Those of all values of a scene, slot by slot, `[n, m sum widths]`."""
+        ...
+
+
 class Approximator(ABC):
     """A learner of the binding function. To write one's own, give `solve`, and `register` it under a name.
 
     name: what it is asked for by. `fit` checks its input and measures the fit; it is the same for all learners.
+    takes_words: whether it can start from `words`, vectors of values `[n, p]` of a table, in the place of indices.
     """
 
     name: str = ""
+    takes_words: ClassVar[bool] = False
+    words: ValueVectors | None = None
 
     @abstractmethod
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:

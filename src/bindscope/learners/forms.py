@@ -56,7 +56,10 @@ def effort_of(kind: Kind, rows: int, final: bool) -> Effort:
 
 
 class Form(Approximator):
-    """`per-object` or `global`. rank, ridge: None lets validation objects choose; rank 0 is the additive part alone."""
+    """`per-object` or `global`. rank, ridge: None lets validation objects choose; rank 0 is the additive part alone.
+
+    additive: whether there is an additive part; without it the product stands alone beside a constant.
+    """
 
     def __init__(
         self,
@@ -65,10 +68,11 @@ class Form(Approximator):
         rank: int | None = None,
         ridge: float | None = None,
         ranks: Sequence[int] | None = None,
+        additive: bool = True,
     ) -> None:
         self.name, self.kind, self.slots, self.ridge = kind, kind, slots, ridge
         self.ranks = (rank,) if rank is not None else tuple(RANKS[kind] if ranks is None else ranks)
-        self.may_be_additive = rank is None
+        self.may_be_additive, self.additive = rank is None, additive
 
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
         """Choose rank and ridge on validation objects, then fit all rows."""
@@ -92,12 +96,12 @@ class Form(Approximator):
 
     def _parts(self, table: SceneTable, centred: FloatArray, seed: int, effort: Effort) -> Parts:
         if self.kind == "per-object":
-            return ObjectParts(table, centred, self.slots)
-        return SceneParts(table, centred, self.slots, seed, effort.rows)
+            return ObjectParts(table, centred, self.slots, self.additive)
+        return SceneParts(table, centred, self.slots, seed, effort.rows, self.additive)
 
     def _features(self, table: SceneTable, factors: Sequence[FloatArray]) -> FloatArray:
         product = per_object_features if self.kind == "per-object" else global_features
-        additive = additive_features(table, self.slots).toarray()
+        additive = additive_features(table, self.slots).toarray() if self.additive else np.ones((len(table), 1))
         return np.concatenate([additive, product(table, factors, self.slots)], axis=1)
 
     def _weights(self, table: SceneTable, centred: FloatArray, product: Product, penalty: float) -> FloatArray:
@@ -229,7 +233,7 @@ def _judged(form: Form, folds: Sequence[_Fold], rank: int, seed: int) -> tuple[f
 
 
 def load_per_object(rest: str, tune: bool) -> Approximator:
-    """`per-object?rank=4&ridge=0.01&slots=shared`."""
+    """`per-object?rank=4&ridge=0.01&slots=shared&additive=no`."""
     return _load("per-object", rest)
 
 
@@ -239,6 +243,7 @@ def load_global(rest: str, tune: bool) -> Approximator:
 
 
 def _load(kind: Kind, rest: str) -> Form:
-    known = {"slots": SLOTS, "rank": Option(None, int, 0, 512), "ridge": Option(None, float, 0.0, 1e6)}
+    yes = Option("yes", choices=("yes", "no"))
+    known = {"slots": SLOTS, "rank": Option(None, int, 0, 512), "ridge": Option(None, float, 0.0, 1e6), "additive": yes}
     found = read(rest, kind, known)
-    return Form(kind, found["slots"], found["rank"], found["ridge"])
+    return Form(kind, found["slots"], found["rank"], found["ridge"], additive=found["additive"] == "yes")

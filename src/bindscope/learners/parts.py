@@ -55,7 +55,7 @@ class Parts(Protocol):
 class ObjectParts:
     """Objects in slots (`own`), or objects (`shared`), of a table; vectors `[n, d]` are centred."""
 
-    def __init__(self, table: SceneTable, vectors: FloatArray, slots: Slots) -> None:
+    def __init__(self, table: SceneTable, vectors: FloatArray, slots: Slots, marginals: bool = True) -> None:
         self.slots, self.n_slots = slots, table.n_slots
         design = object_design(table, by_slot=slots == "own")
         used = np.flatnonzero(np.diff(design.tocsc().indptr))
@@ -67,7 +67,7 @@ class ObjectParts:
         sizes = np.array(table.space.sizes)
         tables = tuple(int(size) for size in sizes * (table.n_slots if slots == "own" else 1))
         counts = np.asarray(design.sum(axis=0), dtype=np.float64).ravel()
-        self.cells = Cells(table.candidate_values[code] + slot[:, None] * sizes, tables, counts)
+        self.cells = Cells(table.candidate_values[code] + slot[:, None] * sizes, tables, counts, marginals)
 
     @property
     def freedom(self) -> int:
@@ -115,13 +115,15 @@ class ObjectParts:
 class SceneParts:
     """Scenes of a table (at most so many, drawn by seed) as cells; one mode for each concept in each slot."""
 
-    def __init__(self, table: SceneTable, vectors: FloatArray, slots: Slots, seed: int, most: int) -> None:
+    def __init__(
+        self, table: SceneTable, vectors: FloatArray, slots: Slots, seed: int, most: int, marginals: bool = True
+    ) -> None:
         self.slots = slots
         rows = np.arange(len(table))
         if len(table) > most:
             rows = np.sort(stream(seed, "product scenes").choice(len(table), most, replace=False))
         sizes = table.space.sizes * table.n_slots
-        self.cells = Cells(scene_codes(table)[rows], sizes, np.ones(len(rows)))
+        self.cells = Cells(scene_codes(table)[rows], sizes, np.ones(len(rows)), marginals)
         self.target, self.n_concepts = vectors[rows], table.space.n_concepts
 
     @property

@@ -35,6 +35,7 @@ class Cells:
     codes: IntArray
     sizes: tuple[int, ...]
     weights: FloatArray
+    marginals: bool = True  # whether an additive part is fitted beside the product; else a constant alone
 
     @cached_property
     def complete(self) -> bool:
@@ -51,8 +52,8 @@ class Cells:
 
     @cached_property
     def additive(self) -> FloatArray:
-        """Features of the additive part `[N, 1 + sum V_q]`, a constant first."""
-        return np.concatenate([np.ones((1, len(self.codes))), *self.indicators]).T
+        """Features of the additive part `[N, 1 + sum V_q]`, a constant first; without marginals the constant alone."""
+        return np.concatenate([np.ones((1, len(self.codes))), *(self.indicators if self.marginals else ())]).T
 
     @cached_property
     def weighted(self) -> FloatArray:
@@ -275,6 +276,8 @@ class _Alternating:
         sums, count = self.weighted[mode], self.sizes[mode][:, None]
         pairs = (others[..., :, None] * others[..., None, :]).reshape(*others.shape[:2], -1)
         mean, centre = sums @ others, sums @ wanted / count
+        if not self.cells.marginals:
+            mean, centre = np.zeros_like(mean), np.zeros_like(centre)
         second = (sums @ pairs).reshape(*mean.shape, self.rank) - mean[..., :, None] * (mean / count)[..., None, :]
         right = sums @ (others * wanted) - mean * centre
         return np.asarray(np.linalg.solve(second * metric[:, None] + self.penalty, right[..., None])[..., 0])

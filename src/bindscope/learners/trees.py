@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bindscope.design import row_mean
 from bindscope.errors import MissingExtraError
 from bindscope.learners.additive import additive_features, read
-from bindscope.learners.base import Approximator, Predictor, Solution, Vectors, chosen, principal_axes
+from bindscope.learners.base import Approximator, Predictor, Solution, ValueVectors, Vectors, chosen, principal_axes
 from bindscope.names import Option
 from bindscope.parallel import usable_threads
 from bindscope.scenes import SceneTable
@@ -88,19 +88,21 @@ Ensemble = Boosting | Bagging
 class Trees(Approximator):
     """Boosted trees or a forest. `tune` chooses among `settings.tries()` on validation objects."""
 
+    takes_words = True
+
     def __init__(self, settings: Ensemble, tune: bool = False) -> None:
         self.settings, self.tune, self.name = settings, tune, settings.name
 
     def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
         """Fit all rows."""
         settings, judged = self._chosen(table, vectors, seed) if self.tune else (self.settings, {})
-        model = _Model(settings, table, vectors, seed)
+        model = _Model(settings, table, vectors, seed, self.words)
         notes = {name: value for name, value in vars(settings).items() if name != "name"}
         return Solution(model.predict, True, {**notes, "components": model.axes.shape[1], **judged})
 
     def _chosen(self, table: SceneTable, vectors: Vectors, seed: int) -> tuple[Ensemble, dict[str, float]]:
         def fitted(one: Ensemble, table: SceneTable, vectors: Vectors) -> Predictor:
-            return _Model(one, table, vectors, seed).predict
+            return _Model(one, table, vectors, seed, self.words).predict
 
         return chosen(list(self.settings.tries()), table, vectors, seed, fitted) or (self.settings, {})
 
@@ -108,25 +110,28 @@ class Trees(Approximator):
 class _Model:
     """A fitted ensemble on principal components."""
 
-    def __init__(self, settings: Ensemble, table: SceneTable, vectors: Vectors, seed: int) -> None:
+    def __init__(
+        self, settings: Ensemble, table: SceneTable, vectors: Vectors, seed: int, words: ValueVectors | None
+    ) -> None:
+        self.words = words
         self.mean = row_mean(vectors)
         centred = np.asarray(vectors, dtype=np.float64) - self.mean
         self.axes = principal_axes(centred, VARIANCE)[0]
         self.model: Any = None
         if self.axes.shape[1]:
-            self.model = settings.fitted(_inputs(table), (centred @ self.axes).astype(np.float32), seed)
+            self.model = settings.fitted(self.inputs(table), (centred @ self.axes).astype(np.float32), seed)
+
+    def inputs(self, table: SceneTable) -> NDArray[np.float32]:
+        """One-hot values in slots `[n, m sum V_k]`, or the vectors of the values."""
+        one_hot = additive_features(table, "own")[:, 1:].toarray() if self.words is None else self.words(table)
+        return one_hot.astype(np.float32)
 
     def predict(self, table: SceneTable) -> Vectors:
         """Vectors `[n, d]`."""
         if self.model is None:
             return np.tile(self.mean, (len(table), 1))
-        scores = np.asarray(self.model.predict(_inputs(table)), dtype=np.float64).reshape(len(table), -1)
+        scores = np.asarray(self.model.predict(self.inputs(table)), dtype=np.float64).reshape(len(table), -1)
         return np.asarray(scores @ self.axes.T + self.mean)
-
-
-def _inputs(table: SceneTable) -> NDArray[np.float32]:
-    """One-hot values in slots, `[n, m sum V_k]`."""
-    return additive_features(table, "own")[:, 1:].toarray().astype(np.float32)
 
 
 def load_xgboost(rest: str, tune: bool) -> Approximator:

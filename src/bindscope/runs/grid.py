@@ -26,16 +26,32 @@ from bindscope.embeddings import load_embeddings
 from bindscope.errors import DegenerateWarning, InputError, StoreError, TableError
 from bindscope.learners.base import Fitted
 from bindscope.learners.registry import load_approximator
+from bindscope.learners.words import PREFIX, Words
 from bindscope.parallel import cores, run_jobs
 from bindscope.results import Record, Results
 from bindscope.run_directory import amend_config, read_config, replace_records
 from bindscope.runs.cells import Cell, Store
 from bindscope.scenes import SceneTable
-from bindscope.splits import TEST, TRAIN, split_objects
+from bindscope.splits import TEST, TRAIN, ObjectMethod, ObjectSplit, split_objects
 
+INPUTS, SPLITS = ("indices", "words"), ("connected", "random")
 COVERAGES = tuple(step / 10 for step in range(1, 10))
 LEARNERS = ("additive", "per-object", "global", "mlp:64", "mlp:256", "mlp:1024", "mlp:4096", "xgboost", "forest")
-NEEDS = {"mlp": "torch", "xgboost": "xgboost"}
+PAPER = (
+    "additive",
+    "per-object",
+    "per-object?additive=no",
+    "global",
+    "global?additive=no",
+    "mlp:128",
+    "mlp:512",
+    "mlp:2048",
+    "products:512",
+    "xgboost",
+    "forest",
+)  # the forms of Fig. 9, products alone, perceptrons of the widths of the paper's script, trees
+FROM_WORDS = ("ridge", "mlp:64", "mlp:256", "mlp:1024", "xgboost", "forest")
+NEEDS = {"mlp": "torch", "products": "torch", "xgboost": "xgboost"}
 RANKED, RANKS, RANK_COVERAGE = ("per-object", "global"), (0, 1, 2, 4, 8, 16), 0.7
 WORTH_PROCESSES = 20.0  # seconds of a grid from which on it pays to start processes
 CODING, SCENE_CODING = 40.0, 0.007  # seconds of the code lengths, and those of each scene
@@ -49,11 +65,11 @@ SECONDS = {
 }  # of a cell
 
 
-def default_learners() -> tuple[str, ...]:
-    """LEARNERS without those whose library is not installed."""
+def default_learners(among: Sequence[str] = LEARNERS) -> tuple[str, ...]:
+    """LEARNERS (or others) without those whose library is not installed."""
     return tuple(
         name
-        for name in LEARNERS
+        for name in among
         if (library := NEEDS.get(name.split(":")[0])) is None or importlib.util.find_spec(library) is not None
     )
 
@@ -61,7 +77,8 @@ def default_learners() -> tuple[str, ...]:
 @dataclass(frozen=True)
 class Settings:
     """The grid. splits: repeated splits of the objects at each coverage; tune: more settings chosen on validation objects;
-    codelength: code lengths too, of the default families or of the learners that are named."""
+    codelength: code lengths too, of the default families or of the learners that are named; inputs: what learners start
+    from, indices or the model's own vectors of single values; split: how objects are held out (`random` is the paper's)."""
 
     coverages: tuple[float, ...] = COVERAGES
     learners: tuple[str, ...] = ()
@@ -69,9 +86,15 @@ class Settings:
     tune: bool = False
     seed: int = 0
     codelength: bool = True
+    inputs: str = "indices"
+    split: ObjectMethod = "connected"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learners", tuple(dict.fromkeys(self.learners)) or default_learners())
+        if self.inputs not in INPUTS:
+            raise InputError(f"--inputs must be one of {', '.join(INPUTS)}, got {self.inputs!r}")
+        if self.split not in SPLITS:
+            raise InputError(f"--split must be one of {', '.join(SPLITS)}, got {self.split!r}")
+        object.__setattr__(self, "learners", self._learners())
         object.__setattr__(self, "coverages", tuple(sorted(set(self.coverages))))
         for coverage in self.coverages:
             if not 0.0 < coverage < 1.0:
@@ -84,6 +107,16 @@ class Settings:
             raise InputError(f"the seed must be 0 or larger, got {self.seed}")
         for name in self.learners:
             load_approximator(name, self.tune)  # a wrong name is refused before any work
+
+    def _learners(self) -> tuple[str, ...]:
+        named = tuple(dict.fromkeys(self.learners))
+        if self.inputs == "indices":
+            return named or default_learners()
+        return tuple(n if n.startswith(PREFIX) else PREFIX + n for n in named or default_learners(FROM_WORDS))
+
+    def objects(self, table: SceneTable, coverage: float, split: int) -> ObjectSplit:
+        """Training and held-out objects of a split."""
+        return split_objects(table, coverage, self.seed + split, self.split)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -109,6 +142,7 @@ def run_complexity(
     context = Context(load_embeddings(directory), settings.seed, say)
     cells = grid(settings, context.table)
     store = _store(directory, config, settings)
+    words = _words(settings, context)
     todo = [cell for cell in cells if not store.has(cell)]
     say(_announcement(settings, cells, todo, context))
     probes = store.probes()
@@ -116,9 +150,11 @@ def run_complexity(
         say("probes on real embeddings, in two halves of the bags")
         probes = cross_probes(context.vectors, context.table, settings.seed)
         store.keep_probes(probes)
-    _fill(_Work(directory, settings, context, store, probes), todo, workers)
+    _fill(_Work(directory, settings, context, store, probes, words), todo, workers)
     say("intervals")
-    records = context.records("complexity", curves([store.judged(cell) for cell in cells], context, probes))
+    records = context.records(
+        "complexity", curves([store.judged(cell) for cell in cells], context, probes, settings.split)
+    )
     if settings.codelength:
         records += _code_lengths(store, context, settings)
     results = Results(records).stamped(
@@ -135,12 +171,25 @@ def run_complexity(
 
 
 def _store(directory: Path, config: Mapping[str, Any], settings: Settings) -> Store:
-    return Store.open(directory, {"run": config["hash"], "seed": settings.seed, "tune": settings.tune})
+    inputs = {"run": config["hash"], "seed": settings.seed, "tune": settings.tune, "split": settings.split}
+    return Store.open(directory, inputs)
+
+
+def _words(settings: Settings, context: Context) -> Words | None:
+    """The model's own vectors of single values, where a learner starts from them."""
+    asked = [name for name in settings.learners if name.startswith(PREFIX)]
+    queries = context.main.queries
+    if asked and queries is None:
+        raise InputError(
+            f"{asked[0]} starts from the model's own vectors of single values, and this run has none: its model has no queries"
+        )
+    return Words.of(context.table, queries.values) if asked and queries is not None else None
 
 
 def code_families(settings: Settings) -> tuple[str, ...]:
     """Families of the code length: the default ones where the learners are the default ones, else these."""
-    named = () if settings.learners == default_learners() else settings.learners
+    learners = tuple(name for name in settings.learners if not name.startswith(PREFIX))
+    named = () if learners == default_learners() else learners
     return tuple(dict.fromkeys(("lookup", "additive", *named, "switch"))) if named else available_families()
 
 
@@ -159,7 +208,7 @@ def grid(settings: Settings, table: SceneTable) -> list[Cell]:
     Cells without a training or a held-out scene are left out with a warning. Raises TableError where none is left.
     """
     places = [(split, c) for split in range(settings.splits) for c in settings.coverages]
-    good = [(split, c) for split, c in places if _testable(table, c, settings.seed + split)]
+    good = [(split, c) for split, c in places if _testable(settings.objects(table, c, split), table)]
     if not good:
         raise TableError(
             f"no coverage of {', '.join(f'{c:g}' for c in settings.coverages)} leaves scenes of training objects alone and "
@@ -171,14 +220,14 @@ def grid(settings: Settings, table: SceneTable) -> list[Cell]:
         warnings.warn(text, DegenerateWarning, stacklevel=2)
     every = [Cell(learner, c, split) for split, c in good for learner in settings.learners]
     first = [c for split, c in good if split == good[0][0]]
-    known = [c for c in first if split_objects(table, c, settings.seed + good[0][0]).identified] or first
+    known = [c for c in first if settings.objects(table, c, good[0][0]).identified] or first
     place = min(known, key=lambda coverage: abs(coverage - RANK_COVERAGE))
     forms = [learner for learner in settings.learners if learner in RANKED]
     return every + [Cell(form, place, good[0][0], rank) for form in forms for rank in RANKS]
 
 
-def _testable(table: SceneTable, coverage: float, seed: int) -> bool:
-    sides = split_objects(table, coverage, seed).sides(table)
+def _testable(split: ObjectSplit, table: SceneTable) -> bool:
+    sides = split.sides(table)
     return bool((sides == TRAIN).any() and (sides == TEST).any())
 
 
@@ -191,22 +240,25 @@ class _Work:
     context: Context
     store: Store
     probes: CrossProbes
+    words: Words | None
 
     def keep(self, cell: Cell) -> None:
         """Fit a cell and keep it."""
-        self.store.keep(cell, *fit_cell(cell, self.context, self.probes, self.settings))
+        self.store.keep(cell, *fit_cell(cell, self.context, self.probes, self.settings, self.words))
 
     def guess(self, cell: Cell) -> float:
         """Seconds that it may take."""
         return cost(cell, self.context.table, self.context.vectors.shape[1])
 
 
-def fit_cell(cell: Cell, context: Context, probes: CrossProbes, settings: Settings) -> tuple[Fitted, dict[str, Judged]]:
+def fit_cell(
+    cell: Cell, context: Context, probes: CrossProbes, settings: Settings, words: Words | None = None
+) -> tuple[Fitted, dict[str, Judged]]:
     """Fit one cell and judge its predictions on training, held-out and mixed scenes."""
     vectors, table = context.vectors, context.table
-    split = split_objects(table, cell.coverage, settings.seed + cell.split)
+    split = settings.objects(table, cell.coverage, cell.split)
     train, rows = cell_rows(table, split, settings.seed, cell.split)
-    learner = load_approximator(cell.asked, settings.tune)
+    learner = load_approximator(cell.asked, settings.tune, words)
     fitted = learner.fit(table.take(train), vectors[train], settings.seed + 1000 * cell.split)
     judged = {name: judge(fitted.predict(table.take(one)), vectors, table, one, probes) for name, one in rows.items()}
     return fitted, judged
@@ -252,16 +304,17 @@ def _shared(directory: str, settings: str) -> _Work:
     probes = store.probes()
     if probes is None:
         raise StoreError(f"{directory}: the probes of the grid are gone; run `bindscope complexity {directory}` again")
-    return _Work(run, asked, Context(load_embeddings(run), asked.seed), store, probes)
+    context = Context(load_embeddings(run), asked.seed)
+    return _Work(run, asked, context, store, probes, _words(asked, context))
 
 
 def cost(cell: Cell, table: SceneTable, dimensions: int) -> float:
     """Seconds that a cell may take on two cores: a guess, which the running grid corrects."""
     rows = min(len(table) * cell.coverage**table.headline_count, TRAIN_ROWS)
-    word, _, rest = cell.learner.partition(":")
+    word, _, rest = cell.learner.removeprefix(PREFIX).partition(":")
     size, *_ = rest.partition("?")
     width, _, depth = size.partition("x")
-    if word == "mlp" and width.isdecimal():
+    if word in ("mlp", "products") and width.isdecimal():
         work = int(width) * (dimensions + 50 + int(width) * (int(depth or 1) - 1))
         return 0.3 + max(40 * rows, 400 * min(rows, 256)) * work * 6 / 1e11
     return SECONDS.get(word, 4.0)

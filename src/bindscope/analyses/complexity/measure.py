@@ -24,7 +24,7 @@ from bindscope.learners.base import FITTED
 from bindscope.learners.interaction import Interaction, interacts
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.splits import ObjectSplit, split_objects
+from bindscope.splits import ObjectMethod, ObjectSplit, split_objects
 from bindscope.uncertainty import Outcome
 
 REAL = "real"  # the yardstick: the real held-out embeddings, read by the same probes
@@ -51,9 +51,11 @@ class JudgedCell:
         return self.converged and self.train_r2 >= FITTED
 
 
-def curves(cells: Sequence[JudgedCell], context: Context, probes: CrossProbes) -> list[Outcome]:
-    """All figures of a grid: curves, yardsticks, fits, thresholds, and the curves over ranks."""
-    made = _Curves(context, probes)
+def curves(
+    cells: Sequence[JudgedCell], context: Context, probes: CrossProbes, method: ObjectMethod = "connected"
+) -> list[Outcome]:
+    """All figures of a grid: curves, yardsticks, fits, thresholds, and the curves over ranks. method: of its object splits."""
+    made = _Curves(context, probes, method)
     along = [one for one in cells if one.rank is None]
     out: list[Outcome] = []
     for coverage, own in _grouped(along, lambda one: one.coverage):
@@ -101,6 +103,7 @@ class _Binding:
 class _Curves:
     context: Context
     probes: CrossProbes
+    method: ObjectMethod
 
     @property
     def table(self) -> SceneTable:
@@ -112,7 +115,7 @@ class _Curves:
         return concept_chance(self.table), object_chance(self.table)
 
     def split(self, coverage: float, split: int) -> ObjectSplit:
-        return split_objects(self.table, coverage, self.context.seed + split)
+        return split_objects(self.table, coverage, self.context.seed + split, self.method)
 
     def design(self, coverage: float, splits: Sequence[int]) -> list[Outcome]:
         """What the splits leave to test on, averaged over splits."""
