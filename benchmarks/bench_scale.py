@@ -18,7 +18,8 @@ from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
 from bindscope.recognition import zero_shot
-from bindscope.runs.diagnose import Settings, analyse
+from bindscope.runs.diagnose import analyse
+from bindscope.runs.settings import Settings
 from bindscope.uncertainty import ObjectBootstrap
 from harness import Cell, arguments, timed, write_result
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bindscope.cli import diagnose as commands
+from bindscope.cli import demo as commands
 from commands import Command
 
 

@@ -25,6 +25,7 @@ STREAMS = {
     "perceptron": 61,
     "threshold": 67,
     "form scenes": 71,
+    "scene sample": 71,
     "form vectors": 73,
     "grid scenes": 73,
     "retrieval queries": 53,

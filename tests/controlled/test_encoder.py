@@ -15,7 +15,8 @@ from bindscope.embeddings import embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, StoreError
 from bindscope.results import Results, read_results
-from bindscope.runs.diagnose import Settings, analyse, captions_for
+from bindscope.runs.diagnose import analyse, captions_for
+from bindscope.runs.settings import Settings
 from bindscope.runs.training import train_run
 from bindscope.runs.verdict import verdict
 from commands import exit_code

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bindscope.cli.training import _models_table
+from bindscope.cli.sweep import _models_table
 from bindscope.controlled.cost import step_flops
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.runs.budget import GPUS, budget, notes, pages, render

@@ -16,7 +16,8 @@ from bindscope.errors import BindscopeWarning, MissingExtraError, TableError
 from bindscope.report import write_report
 from bindscope.results import Results
 from bindscope.runs import samples
-from bindscope.runs.diagnose import Settings, analyse, diagnose
+from bindscope.runs.diagnose import analyse, diagnose
+from bindscope.runs.settings import Settings
 from bindscope.scenes import SceneTable
 from planted import plant
 

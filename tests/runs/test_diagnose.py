@@ -17,7 +17,8 @@ from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError, UnknownNameError, VectorsError
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.results import Results
-from bindscope.runs.diagnose import Run, Settings, analyse, diagnose
+from bindscope.runs.diagnose import Run, analyse, diagnose
+from bindscope.runs.settings import Settings
 from bindscope.runs.verdict import verdict
 from planted import KINDS, designs, incomplete, plant, random_scenes, scenes
 

@@ -20,7 +20,8 @@ from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import DegenerateWarning
 from bindscope.results import Record, Results
-from bindscope.runs.diagnose import Settings, analyse, diagnose
+from bindscope.runs.diagnose import analyse, diagnose
+from bindscope.runs.settings import Settings
 from bindscope.scenes import SceneTable
 from planted import designs, plant, scenes
 

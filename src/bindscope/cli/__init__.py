@@ -1,4 +1,4 @@
-"""The command line: parse, one call, print. Each module here holds some commands; COMMANDS lists them in order."""
+"""The command line: parse, one call, print. Each command has a file; COMMANDS lists them in order."""
 
 from __future__ import annotations
 
@@ -11,27 +11,43 @@ from typing import Annotated, Any
 import typer
 
 from bindscope import __version__
-from bindscope.cli import about, complexity, diagnose, labels, pictures, runs, tables, training, vocabulary
+from bindscope.cli import (
+    audit,
+    complexity,
+    demo,
+    diagnose,
+    embed,
+    gate,
+    render,
+    repair,
+    runs,
+    selfcheck,
+    sweep,
+    tables,
+    train,
+    train_clip,
+)
+from bindscope.cli import list as list_command
 from bindscope.errors import BindscopeError, BindscopeWarning
 
 BAD_INPUT, STOPPED = 2, 130
 COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose.diagnose,
-    "demo": diagnose.demo,
-    "embed": diagnose.embed,
+    "demo": demo.demo,
+    "embed": embed.embed,
     "complexity": complexity.complexity,
-    "audit": labels.audit,
-    "render": pictures.render,
+    "audit": audit.audit,
+    "render": render.render,
     "report": runs.report,
     "compare": runs.compare,
     "tables": tables.tables,
-    "train": training.train,
-    "sweep": training.sweep,
-    "gate": vocabulary.gate,
-    "repair": vocabulary.repair,
-    "train-clip": vocabulary.train_clip,
-    "list": about.list_names,
-    "selfcheck": about.selfcheck,
+    "train": train.train,
+    "sweep": sweep.sweep,
+    "gate": gate.gate,
+    "repair": repair.repair,
+    "train-clip": train_clip.train_clip,
+    "list": list_command.list_names,
+    "selfcheck": selfcheck.selfcheck,
 }
 
 app = typer.Typer(
@@ -61,7 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = warnings.showwarning
     warnings.showwarning = _one_line(shown)
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        app(
+            args=[*arguments] if arguments is not None else None,  # `list` is a module here
+            standalone_mode=True,
+        )
     except BindscopeError as error:
         _fail(str(error), BAD_INPUT)
     except SystemExit as stop:

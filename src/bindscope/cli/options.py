@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from bindscope.errors import InputError
 from bindscope.names import split_options
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<hash>.")]
@@ -21,6 +23,9 @@ KeepSpellings = Annotated[
     bool, typer.Option("--keep-spellings", help="Values that look alike (red, Red) are different ones.")
 ]
 Data = Annotated[str, typer.Option("--data", help="text:10x10, text:FILE.yaml, labels:FILE, …; see `bindscope list`.")]
+Setting = Annotated[
+    list[str] | None, typer.Option("--set", help="Any setting as NAME=VALUE, e.g. --set steps=500; may be repeated.")
+]
 Model = Annotated[
     str,
     typer.Argument(
@@ -38,3 +43,21 @@ def with_spellings(data: str, keep: bool) -> str:
     if not keep:
         return data
     return data + ("&" if split_options(data)[1] else "?") + "keep_spellings=true"
+
+
+def read_settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings given as NAME=VALUE, a value as JSON where it is.
+
+    >>> read_settings(["steps=500", "name=x"])
+    {'steps': 500, 'name': 'x'}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set expects NAME=VALUE, got {pair!r}")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,25 @@ import numpy as np
 import bindscope
 from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.editing import explorer
-from bindscope.analyses.registry import analyses, default, measurable, two_sided
+from bindscope.analyses.registry import analyses, two_sided
 from bindscope.datasets import Dataset, data_kind, load_dataset
 from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
-from bindscope.encoders import Encoder, load_encoder
-from bindscope.errors import InputError, StoreError, TableError, UnknownNameError, VectorsError
+from bindscope.encoders import Encoder
+from bindscope.errors import InputError, StoreError, TableError, VectorsError
 from bindscope.parallel import one_thread
 from bindscope.results import Record, Results
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
 from bindscope.runs.controls import controls
 from bindscope.runs.costs import about, seconds
-from bindscope.runs.pairs import Asked, run_pairs
+from bindscope.runs.pairs import run_pairs
 from bindscope.runs.samples import write_samples
+from bindscope.runs.settings import Settings
 from bindscope.scenes import SceneTable
+from bindscope.streams import stream
 
-ALL = "all"  # stands for every analysis
 EXAMPLES = 6
 AT_CHANCE, READABLE, SMALL_CHANCE = (
     0.1,
@@ -39,54 +39,6 @@ AT_CHANCE, READABLE, SMALL_CHANCE = (
 )  # of the way from chance to 1; of the scenes; a chance that can be told
 SMALLEST = 1e-15  # below it squares leave single precision
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a diagnosis is asked for. `sample`: number of scenes to draw by seed; None takes all."""
-
-    model: str
-    data: str
-    analyses: tuple[str, ...] = field(default_factory=default)
-    seed: int = 0
-    sample: int | None = None
-    prompt: str | None = None
-    device: str | None = None
-    batch_size: int | None = None
-    controls: bool = True
-
-    def __post_init__(self) -> None:
-        known = measurable(data_kind(self.data))
-        if ALL in self.analyses:
-            object.__setattr__(self, "analyses", known)
-        for name in self.analyses:
-            if name not in known:
-                raise UnknownNameError("analysis", name, (*known, ALL))
-        if not self.analyses:
-            raise InputError(f"no analysis was asked for; give some of {', '.join(known)}")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"the seed must be 0 or larger and below 2^63, got {self.seed}")
-        if self.sample is not None and self.sample < 2:
-            raise InputError(f"--sample must be at least 2 scenes, got {self.sample}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
-
-    def command(self) -> str:
-        """The command line that makes this run again."""
-        words = ["bindscope", "diagnose", self.model, "--data", self.data]
-        if self.analyses != default(data_kind(self.data)):
-            words += ["--analyses", ",".join(self.analyses)]
-        pairs = {
-            "--seed": self.seed or None,
-            "--sample": self.sample,
-            "--prompt": self.prompt,
-            "--device": self.device,
-            "--batch-size": self.batch_size,
-        }
-        for flag, value in pairs.items():
-            words += [flag, str(value)] if value is not None else []
-        words += [] if self.controls else ["--no-controls"]
-        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -118,44 +70,77 @@ def diagnose(
 
     model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
     """
-    kind = data_kind(data)
-    chosen = default(kind) if analyses is None else tuple(analyses)
-    settings = Settings(model, data, chosen, seed, sample, prompt, device, batch_size, with_controls)
+    more = {"seed": seed, "sample": sample, "prompt": prompt, "device": device, "batch_size": batch_size}
+    settings = Settings.of(model, data, analyses, controls=with_controls, **more)
+    return run_diagnosis(settings, Path(out) if out else None, Path(cache) if cache else None, resume, progress)
+
+
+def run_diagnosis(
+    settings: Settings,
+    out: Path | None = None,
+    cache: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """The same for settings in one object."""
+    store = cache or default_cache()
+    if data_kind(settings.data) == "pairs":
+        return Run(*run_pairs(settings, out, store, resume, progress))
     say = progress or (lambda text: None)
-    store = default_cache() if cache is None else Path(cache)
-    if kind == "pairs":
-        asked = Asked(model, data, seed, sample, prompt, device, batch_size)
-        return Run(*run_pairs(asked, settings.command(), Path(out) if out else None, store, resume, progress))
-    dataset = _sampled(load_dataset(data, cache=store), settings)
+    dataset = _sampled(load_dataset(settings.data, cache=store), settings)
     for note in other_counts_note(dataset.table):
         say(note)
     _refuse_hopeless(dataset.table)
     _refuse_too_wide(dataset.table, settings)
-    encoder = load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
+    encoder = settings.encoder()
     digest = config_hash(_identity(settings, dataset))
-    writer = RunWriter.open(Path(out) if out else Path("runs") / digest, digest, resume)
-    say(f"embedding {len(dataset.items):,} scenes with {model}")
+    writer = RunWriter.open(out or Path("runs") / digest, digest, resume)
+    say(f"embedding {len(dataset.items):,} scenes with {settings.model}")
     captions = captions_for(encoder, dataset, settings)
-    embeddings = embed(
-        encoder, dataset, cache=store, batch_size=batch_size, progress=progress is not None, captions=captions
-    )
+    shown = progress is not None
+    embeddings = embed(encoder, dataset, cache=store, batch_size=settings.batch_size, progress=shown, captions=captions)
     _refuse_constant(embeddings, settings)
     _refuse_one_sided(embeddings, settings)
     if settings.controls and "recognition" in settings.analyses:
         say("controls: raw input and an untrained network")
-        embeddings = replace(embeddings, controls=controls(encoder, dataset, seed, store))
+        embeddings = replace(embeddings, controls=controls(encoder, dataset, settings.seed, store))
     records = analyse(embeddings, settings, writer, say)
     results = Results(records).stamped(
-        model=model, modality=dataset.modality, dataset=data, config_hash=digest, version=bindscope.__version__
+        model=settings.model,
+        modality=dataset.modality,
+        dataset=settings.data,
+        config_hash=digest,
+        version=bindscope.__version__,
     )
     say("writing the run directory")
     _save_embeddings(embeddings, writer.partial)
     if "editing" in settings.analyses:
-        _save_explorer(embeddings, dataset, seed, writer.partial)
+        _save_explorer(embeddings, dataset, settings.seed, writer.partial)
     config = _config(settings, dataset, embeddings, encoder, digest)
     config["notes"] += _query_order_notes(results, embeddings)
     config["samples"] = write_samples(dataset, writer.partial)
     return Run(writer.complete(config, results), results, config)
+
+
+def embed_data(settings: Settings, out: Path, cache: Path | None = None) -> tuple[Embeddings, tuple[str, ...]]:
+    """Embed the scenes (and the model's queries) and write them down; also what the encoder has to say of them.
+
+    Raises StoreError where `out` is a run directory.
+    """
+    if (out / "config.json").exists():
+        raise StoreError(f"{out} is a run directory, whose embeddings would be replaced; give another --out")
+    dataset, encoder = load_dataset(settings.data, cache=cache), settings.encoder()
+    found = embed(encoder, dataset, cache=cache or default_cache(), batch_size=settings.batch_size, progress=True)
+    save_embeddings(found, out)
+    return found, tuple(encoder.notes)
+
+
+def audit_data(data: str, seed: int = 0) -> tuple[Results, tuple[str, ...]]:
+    """What scenes alone decide, without a model: records of the audit, and notes on what is left out."""
+    table = load_dataset(data).table
+    context = Context.of_table(table, seed)
+    records = context.records("audit", analyses()["audit"].measured(context))
+    return Results(records).stamped(dataset=data, version=bindscope.__version__), other_counts_note(table)
 
 
 def captions_for(encoder: Encoder, dataset: Dataset, settings: Settings) -> Captions | None:
@@ -204,7 +189,7 @@ def _save_explorer(embeddings: Embeddings, dataset: Dataset, seed: int, director
 def _sampled(dataset: Dataset, settings: Settings) -> Dataset:
     if settings.sample is None or settings.sample >= len(dataset.table):
         return dataset
-    rng = np.random.default_rng([settings.seed, 71])
+    rng = stream(settings.seed, "scene sample")
     return dataset.take(np.sort(rng.choice(len(dataset.table), settings.sample, replace=False)))
 
 
@@ -276,13 +261,7 @@ def _config(
         "modality": dataset.modality,
         "analyses": list(settings.analyses),
         "seed": settings.seed,
-        "options": {
-            "sample": settings.sample,
-            "prompt": settings.prompt,
-            "controls": settings.controls,
-            "device": settings.device,
-            "batch_size": settings.batch_size,
-        },
+        "options": settings.options(),
         "versions": versions(),
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],

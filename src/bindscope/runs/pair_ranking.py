@@ -20,7 +20,8 @@ from bindscope.datasets.outcomes import keys, load_outcomes
 from bindscope.errors import InputError, StoreError
 from bindscope.results import Record, Results
 from bindscope.run_directory import read_config
-from bindscope.runs.pairs import ITEMS, KIND, OUTCOMES, Asked, Progress, pair_context
+from bindscope.runs.pairs import ITEMS, KIND, OUTCOMES, Progress, pair_context
+from bindscope.runs.settings import Settings
 from bindscope.scenes import BoolArray, FloatArray
 from bindscope.show.words import metric_name, plain
 from bindscope.uncertainty import Outcome
@@ -288,7 +289,7 @@ class PairGate:
 
 
 def gate_pairs(
-    models: Sequence[str], asked: Asked, cache: Path | None = None, progress: Progress | None = None
+    models: Sequence[str], settings: Settings, cache: Path | None = None, progress: Progress | None = None
 ) -> tuple[list[PairGate], Order | None]:
     """Judge models (and `outcomes:FILE`) on pairs, best first.
 
@@ -301,13 +302,13 @@ def gate_pairs(
     found: list[PairGate] = []
     credits: list[Credits] = []
     for model in models:
-        context, _ = pair_context(replace(asked, model=model), cache, progress)
+        context, _ = pair_context(replace(settings, model=model), cache, progress)
         records = context.records(KIND, measure(context))
-        stamped = Results(records).stamped(model=model, dataset=asked.data, version=bindscope.__version__)
+        stamped = Results(records).stamped(model=model, dataset=settings.data, version=bindscope.__version__)
         worst = tuple(plain_sentence(one["spans"]) for one in failures(context))
         found.append(PairGate(model, stamped, worst))
         credits += [replace(one, model=model) for one in credits_of(context, model)[:1]]
-    ranking = order(credits, asked.seed)
+    ranking = order(credits, settings.seed)
     if ranking is not None:
         place = {one.model: i for i, one in enumerate(ranking.models)}
         found.sort(key=lambda one: place[one.model])

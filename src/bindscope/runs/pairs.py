@@ -6,7 +6,7 @@ import base64
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ from bindscope.datasets.images.thumbnails import thumbnail
 from bindscope.datasets.outcomes import PublishedOutcomes, load_outcomes
 from bindscope.datasets.pairs import PairNote, PairSet, load_pairs
 from bindscope.embeddings.pairs import embed_pairs
-from bindscope.encoders import load_encoder
 from bindscope.errors import BindscopeWarning, MissingExtraError, StoreError
 from bindscope.results import Record, Results
 from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
+from bindscope.runs.settings import Settings
 from bindscope.show.run import PAIRS
+from bindscope.streams import stream
 
 ITEMS = "items.parquet"
 KIND = "pairs"
@@ -34,42 +35,29 @@ THUMBNAIL, EXAMPLES = 96, 4
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a run on pairs is asked for; as `Settings` of a diagnosis."""
-
-    model: str
-    data: str
-    seed: int = 0
-    sample: int | None = None
-    prompt: str | None = None
-    device: str | None = None
-    batch_size: int | None = None
-
-
 def pair_context(
-    asked: Asked, cache: Path | None = None, say: Progress | None = None
+    settings: Settings, cache: Path | None = None, say: Progress | None = None
 ) -> tuple[PairContext, Mapping[str, Any]]:
     """The items with what a model makes of them, and what pins its vectors down.
 
     Raises InputError where the model can answer none of the items.
     """
     tell = say or (lambda text: None)
-    pairs, published = _data(asked.data, cache)
-    pairs = _sampled(pairs, asked)
-    published = tuple(one.on(pairs, pairs)[0] for one in published) if asked.sample is None else ()
-    if asked.model.startswith(OUTCOMES):
-        if asked.model != asked.data:
-            own, given = load_outcomes(asked.model.removeprefix(OUTCOMES), asked.model)
+    pairs, published = _data(settings.data, cache)
+    pairs = _sampled(pairs, settings)
+    published = tuple(one.on(pairs, pairs)[0] for one in published) if settings.sample is None else ()
+    if settings.model.startswith(OUTCOMES):
+        if settings.model != settings.data:
+            own, given = load_outcomes(settings.model.removeprefix(OUTCOMES), settings.model)
             moved = [one.on(pairs, own) for one in given]
             published = (*(one for one, _ in moved), *published)
             pairs = _noted(pairs, [note for _, notes in moved for note in notes])
-        return PairContext(pairs, None, asked.seed, tell, published), {"outcomes": asked.model}
-    encoder = load_encoder(asked.model, device=asked.device, batch_size=asked.batch_size, prompt=asked.prompt)
-    tell(f"embedding {len(pairs.texts):,} captions of {len(pairs):,} items with {asked.model}")
-    found = embed_pairs(encoder, pairs, cache=cache, batch_size=asked.batch_size, progress=say is not None)
+        return PairContext(pairs, None, settings.seed, tell, published), {"outcomes": settings.model}
+    encoder = settings.encoder()
+    tell(f"embedding {len(pairs.texts):,} captions of {len(pairs):,} items with {settings.model}")
+    found = embed_pairs(encoder, pairs, cache=cache, batch_size=settings.batch_size, progress=say is not None)
     sides = Sides.of_vectors(found.texts, found.images)
-    return PairContext(pairs, sides, asked.seed, tell, published), found.fidelity
+    return PairContext(pairs, sides, settings.seed, tell, published), found.fidelity
 
 
 def _data(name: str, cache: Path | None) -> tuple[PairSet, tuple[PublishedOutcomes, ...]]:
@@ -79,11 +67,11 @@ def _data(name: str, cache: Path | None) -> tuple[PairSet, tuple[PublishedOutcom
     return load_pairs(rest, name, cache), ()
 
 
-def _sampled(pairs: PairSet, asked: Asked) -> PairSet:
-    if asked.sample is None or asked.sample >= len(pairs):
+def _sampled(pairs: PairSet, settings: Settings) -> PairSet:
+    if settings.sample is None or settings.sample >= len(pairs):
         return pairs
-    rng = np.random.default_rng([asked.seed, 71])
-    return pairs.take(np.sort(rng.choice(len(pairs), asked.sample, replace=False)))
+    rng = stream(settings.seed, "scene sample")
+    return pairs.take(np.sort(rng.choice(len(pairs), settings.sample, replace=False)))
 
 
 def _noted(pairs: PairSet, notes: Sequence[PairNote]) -> PairSet:
@@ -91,36 +79,35 @@ def _noted(pairs: PairSet, notes: Sequence[PairNote]) -> PairSet:
 
 
 def run_pairs(
-    asked: Asked,
-    command: str,
+    settings: Settings,
     out: Path | None,
     cache: Path | None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Path, Results, dict[str, Any]]:
     """Judge a model on pairs and write the run directory; gives it with results and config."""
-    context, fidelity = pair_context(asked, cache, progress)
+    context, fidelity = pair_context(settings, cache, progress)
     pairs = context.pairs
-    digest = config_hash(_identity(asked, pairs))
+    digest = config_hash(_identity(settings, pairs))
     writer = RunWriter.open(out or Path("runs") / digest, digest, resume)
     context.say(f"pairs: {len(pairs):,} items")
     records = writer.finished(KIND)
     if records is None:
         records = context.records(KIND, measure(context))
         writer.keep(KIND, records)
-    results = _stamped(records, context, asked, digest)
+    results = _stamped(records, context, settings, digest)
     context.say("writing the run directory")
     write_columns(item_columns(context), writer.partial / ITEMS)
     told = _told(context)
     write_text(writer.partial / PAIRS, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-    config = _config(asked, command, context, fidelity, digest)
+    config = _config(settings, context, fidelity, digest)
     return writer.complete(config, results), results, config
 
 
-def _stamped(records: Sequence[Record], context: PairContext, asked: Asked, digest: str) -> Results:
+def _stamped(records: Sequence[Record], context: PairContext, settings: Settings, digest: str) -> Results:
     shown = any(one.by_image for one in context.judged)
-    words = {"modality": "image" if shown else "text", "dataset": asked.data, "config_hash": digest}
-    return Results(records).stamped(model=asked.model, version=bindscope.__version__, **words)
+    words = {"modality": "image" if shown else "text", "dataset": settings.data, "config_hash": digest}
+    return Results(records).stamped(model=settings.model, version=bindscope.__version__, **words)
 
 
 def item_columns(context: PairContext) -> dict[str, Any]:
@@ -171,23 +158,21 @@ def _thumbnail(pairs: PairSet, picture: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
 
 
-def _identity(asked: Asked, pairs: PairSet) -> dict[str, Any]:
+def _identity(settings: Settings, pairs: PairSet) -> dict[str, Any]:
     return {
-        "model": asked.model,
-        "data": asked.data,
+        "model": settings.model,
+        "data": settings.data,
         "digest": pairs.digest,
         "analyses": [KIND],
-        "seed": asked.seed,
-        "sample": asked.sample,
-        "prompt": asked.prompt,
+        "seed": settings.seed,
+        "sample": settings.sample,
+        "prompt": settings.prompt,
         "version": bindscope.__version__,
         "schema_version": SCHEMA_VERSION,
     }
 
 
-def _config(
-    asked: Asked, command: str, context: PairContext, fidelity: Mapping[str, Any], digest: str
-) -> dict[str, Any]:
+def _config(settings: Settings, context: PairContext, fidelity: Mapping[str, Any], digest: str) -> dict[str, Any]:
     pairs = context.pairs
     rows = np.unique(np.linspace(0, len(pairs) - 1, EXAMPLES).astype(int)).tolist()
     return {
@@ -195,20 +180,15 @@ def _config(
         "bindscope": bindscope.__version__,
         "kind": KIND,
         "hash": digest,
-        "command": command,
-        "model": asked.model,
-        "data": asked.data,
+        "command": settings.command(),
+        "model": settings.model,
+        "data": settings.data,
         "data_digest": pairs.digest,
         "data_options": dict(pairs.options),
         "modality": "image" if any(one.by_image for one in context.judged) else "text",
         "analyses": [KIND],
-        "seed": asked.seed,
-        "options": {
-            "sample": asked.sample,
-            "prompt": asked.prompt,
-            "device": asked.device,
-            "batch_size": asked.batch_size,
-        },
+        "seed": settings.seed,
+        "options": settings.options(),
         "versions": versions(),
         "fidelity": dict(fidelity),
         "space": [],

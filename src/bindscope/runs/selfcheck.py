@@ -15,7 +15,8 @@ from bindscope.embeddings import Embeddings, embed
 from bindscope.encoders import load_encoder
 from bindscope.probes import fit_probes
 from bindscope.results import Record, Results
-from bindscope.runs.diagnose import Settings, analyse
+from bindscope.runs.diagnose import analyse
+from bindscope.runs.settings import Settings
 from bindscope.runs.verdict import verdict
 from bindscope.splits import split_scenes
 

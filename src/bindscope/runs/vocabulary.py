@@ -22,6 +22,7 @@ from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError
 from bindscope.results import Record, Results
+from bindscope.run_directory import write_text
 from bindscope.uncertainty import Outcome, difference
 
 SCENES = 400
@@ -52,6 +53,17 @@ class Ranking:
     models: tuple[Judged, ...]
     places: tuple[int, ...]
     differences: Results
+
+    @property
+    def results(self) -> Results:
+        """Everything that was found, as one table."""
+        return Results([record for one in self.models for record in one.results]) + self.differences
+
+    def write(self, out: Path) -> None:
+        """Write the results and card.md, a paragraph a model, into a directory."""
+        out.mkdir(parents=True, exist_ok=True)
+        self.results.write(out)
+        write_text(out / "card.md", "\n\n".join(one.card for one in self.models) + "\n")
 
 
 def gate_vocabulary(
@@ -170,11 +182,3 @@ def _difference(one: Judged, other: Judged, context: Context) -> Outcome:
     value, ends = difference(one.swap, other.swap, context.bootstrap_of(one.swap))
     extra = {"minus": other.model, "tie": not (ends.low > 0 or ends.high < 0)}
     return replace(one.swap, value=value, ends=ends, chance=None, ceiling=None, ties=None, extra=extra)
-
-
-def with_models(ranking: Ranking) -> Results:
-    """Everything that a ranking found, as one table."""
-    every = Results([])
-    for one in ranking.models:
-        every = every + one.results
-    return every + ranking.differences

@@ -1,4 +1,4 @@
-"""Commands on a bare label table: audit."""
+"""The command `audit`: what a label table can show about binding."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bindscope import __version__
 from bindscope.cli.options import Json, KeepSpellings, Seed, with_spellings
 from bindscope.cli.printing import print_table
 from bindscope.show.tables import filled_table, number_text
 
 if TYPE_CHECKING:
-    from bindscope.results import Record, Results
+    from bindscope.results import Results
 
 BY_COVERAGE = {
     "identified": "identified",
@@ -31,19 +30,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """What a label table can and cannot show about binding, without any model."""
-    from bindscope.analyses.context import Context
-    from bindscope.analyses.registry import analyses
-    from bindscope.datasets import load_dataset
-    from bindscope.datasets.items import other_counts_note
-    from bindscope.results import Results
+    from bindscope.runs.diagnose import audit_data
 
-    name = with_spellings(f"labels:{labels}", keep_spellings)
-    table = load_dataset(name).table
-    for note in other_counts_note(table):
+    results, notes = audit_data(with_spellings(f"labels:{labels}", keep_spellings), seed)
+    for note in notes:
         typer.echo(f"note: {note}", err=True)
-    context = Context.of_table(table, seed)
-    records = context.records("audit", analyses()["audit"].measured(context))
-    results = Results(records).stamped(dataset=name, version=__version__)
     if as_json:
         typer.echo(results.to_json(), nl=False)
     else:
@@ -51,11 +42,13 @@ def audit(
 
 
 def _print_audit(results: Results, name: str) -> None:
+    from bindscope.show.words import figure_text, metric_name, plain, variant
+
     overall = [r for r in results if r.coverage is None]
     columns = {
-        "figure": [_named(r) for r in overall],
-        "value": [_value(r) for r in overall],
-        "": [_notes(r) for r in overall],
+        "figure": [", ".join(part for part in (metric_name(r.metric), plain(r.target)) if part) for r in overall],
+        "value": [figure_text(r.metric, r.value) for r in overall],
+        "": [variant(r.extra) for r in overall],
     }
     print_table(filled_table(f"\nAudit of {name}", columns))
     by_coverage = results.select(lambda r: r.coverage is not None)
@@ -68,21 +61,3 @@ def _print_audit(results: Results, name: str) -> None:
     ceiling = results.first(metric="ceiling", target="unshared")
     if ceiling is None or ceiling.value is None or ceiling.value >= 1.0:
         typer.echo("These scenes cannot tell binding from a bag: no bag of values belongs to two different scenes.")
-
-
-def _named(record: Record) -> str:
-    from bindscope.show.words import metric_name, plain
-
-    return ", ".join(part for part in (metric_name(record.metric), plain(record.target)) if part)
-
-
-def _value(record: Record) -> str:
-    from bindscope.show.words import figure_text
-
-    return figure_text(record.metric, record.value)
-
-
-def _notes(record: Record) -> str:
-    from bindscope.show.words import variant
-
-    return variant(record.extra)

@@ -1,4 +1,4 @@
-"""Commands on images: render."""
+"""The command `render`: scenes as pictures in a folder."""
 
 from __future__ import annotations
 
