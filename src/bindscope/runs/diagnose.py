@@ -261,7 +261,7 @@ def _config(
         "modality": dataset.modality,
         "analyses": list(settings.analyses),
         "seed": settings.seed,
-        "options": settings.options(),
+        "options": {**settings.options(), "controls": settings.controls},
         "versions": versions(),
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],

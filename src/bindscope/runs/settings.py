@@ -60,7 +60,6 @@ class Settings:
         return {
             "sample": self.sample,
             "prompt": self.prompt,
-            "controls": self.controls,
             "device": self.device,
             "batch_size": self.batch_size,
         }
@@ -70,8 +69,7 @@ class Settings:
         words = ["bindscope", "diagnose", self.model, "--data", self.data]
         if self.analyses != default(data_kind(self.data)):
             words += ["--analyses", ",".join(self.analyses)]
-        flags = {"seed": self.seed or None, **self.options()}
-        for name, value in flags.items():
-            if name != "controls" and value is not None:
-                words += [f"--{name.replace('_', '-')}", str(value)]
-        return shlex.join([*words, *([] if self.controls else ["--no-controls"])])
+        for name, value in {"seed": self.seed or None, **self.options()}.items():
+            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+        words += [] if self.controls else ["--no-controls"]
+        return shlex.join(words)
