@@ -38,6 +38,7 @@ STREAMS = {
     "object edits": 93,
     "edited rows": 95,
     "edits": 97,
+    "edited values": 139,
     "explored scenes": 101,
     "head validation": 61,
     "head rows": 63,

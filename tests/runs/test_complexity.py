@@ -290,7 +290,7 @@ def curve(
         (curve("mlp:1024", 0.95, 0.02, r2=0.995), "predicts the vectors of unseen objects exactly"),
         (curve("mlp:1024", 0.80, 0.05), "a small learner finds the rule"),
         (curve("mlp:1024", 0.45, 0.10), "Undecided"),
-        (curve("mlp:1024", 0.15, 0.03, fits=0.5), "support no verdict on binding"),
+        (curve("mlp:1024", 0.15, 0.03, fits=0.5), "supports no verdict"),
         (curve("mlp:1024", 0.15, 0.03, real=0.5), "do not read the objects from the real held-out vectors"),
     ],
 )

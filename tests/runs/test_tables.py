@@ -11,7 +11,7 @@ import pytest
 
 from bindscope.errors import StoreError, UnknownNameError
 from bindscope.results import Results
-from bindscope.runs.paper_tables import FORMATS, paper, render, tables
+from bindscope.runs.paper_tables import FORMATS, paper, render, side_by_side, tables
 from report.synthetic import record, write_run
 
 
@@ -33,7 +33,7 @@ def test_our_figure_stands_beside_the_papers(tmp_path: Path) -> None:
     line = first.lines[0]
     assert (line.figure, line.ours, line.paper) == ("R², avg", 0.931, 0.90)
     assert line.low == pytest.approx(0.927)
-    assert next(x.ours for x in second.lines if x.figure == "retrieval, avg") == 0.872
+    assert next(x.ours for x in second.lines if x.figure == "retrieval, avg, all edits of a value") == 0.872
     assert next(x for x in third.lines if x.figure == "− concept component: concepts").paper == 0.06
     assert "a model that this run does not have (st:some/encoder)" in first.against
 
@@ -55,10 +55,46 @@ def test_the_row_of_the_paper_fits_model_and_data(
     assert table.against.startswith(expected)
 
 
+def test_the_papers_edits_stand_beside_all_edits(tmp_path: Path) -> None:
+    words = {"estimator": "avg", "target": "value", "split": "in_sample"}
+    paper_words = {"protocol": "paper"}
+    records = [
+        record("editing", "retrieval_top1", 0.882, 0.01, extra=paper_words, **words),
+        record("editing", "retrieval_top1", 0.577, 0.01, extra={**paper_words, "other": "same"}, **words),
+        record("editing", "retrieval_top1", 0.916, 0.01, extra={**paper_words, "other": "different"}, **words),
+        record("editing", "retrieval_top1", 0.818, 0.01, **words),
+        record("editing", "object_recognition", 0.4, 0.01, extra=paper_words, **words),
+    ]
+    run = write_run(tmp_path / "one", records, model="openclip:ViT-B-32,openai", data="clevr:8x3", modality="image")
+    ours = {line.figure: line for line in tables(run)[1].lines}
+    start = "retrieval, avg, the paper’s edits"
+    assert (ours[start].ours, ours[start].paper) == (0.882, 1.00)
+    assert ours[f"{start}, value of the other object shared"].ours == 0.577
+    assert ours[f"{start}, value of the other object different"].ours == 0.916
+    every, objects = ours["retrieval, avg, all edits of a value"], ours["probing of objects, avg, the paper’s edits"]
+    assert [(line.ours, line.paper) for line in (every, objects)] == [(0.818, None), (0.4, None)]
+
+
+def test_several_runs_are_several_rows(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    other = write_run(
+        tmp_path / "other", [record("geometry", "r2", 0.5, 0.004, estimator="avg", target="level1", split="in_sample")]
+    )
+    first, *_ = side_by_side([run, other])
+    assert [(line.run, line.ours) for line in first.lines[:2]] == [("run", 0.931), ("other", 0.5)]
+    text = render(side_by_side([run, other]), "text")
+    assert "R², avg: run" in text
+    assert "R², avg: other" in text
+    assert len(first.lines) == 2 * len(tables(run)[0].lines)
+    assert side_by_side([run]) == tables(run)
+
+
 def test_images_take_the_papers_images_and_what_is_missing_is_said(tmp_path: Path) -> None:
     run = made(tmp_path, model="openclip:ViT-B-32,openai", data="clevr2d:8x3", modality="image")
     _, second, third = tables(run)
-    assert next(x for x in second.lines if x.figure == "probing, single").paper == 0.92
+    assert (
+        next(x for x in second.lines if x.figure == "probing of all concepts, single, the paper’s edits").paper == 0.92
+    )
     assert next(x for x in third.lines if x.figure == "original: objects").paper == 0.96
     bare = write_run(tmp_path / "bare", [record("audit", "n_scenes", 3.0)])
     assert all("not in this run, add --analyses" in table.ours for table in tables(bare))

@@ -1,4 +1,4 @@
-"""The command that sets a run beside the paper: tables."""
+"""The command that sets runs beside the paper: tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import typer
 
 
 def tables(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run directories; several give several rows a figure.")],
     form: Annotated[str, typer.Option("--format", help="text, csv, markdown or latex.")] = "text",
 ) -> None:
-    """The paper's Tables 1 to 3 with this run's figures and intervals beside the paper's."""
-    from bindscope.runs.paper_tables import render
-    from bindscope.runs.paper_tables import tables as run_tables
+    """The paper's Tables 1 to 3 with the runs' figures and intervals beside the paper's."""
+    from bindscope.runs.paper_tables import render, side_by_side
 
-    typer.echo(render(run_tables(run), form), nl=False)
+    typer.echo(render(side_by_side(runs), form), nl=False)

@@ -1,7 +1,8 @@
 """The paper's Tables 1 to 3 with the figures of a run beside the paper's.
 
 The paper's figures stand in paper_tables.json, with their source. Its estimators and its protocol are taken for the
-comparison (averages, in sample; one concept value edited); what this package adds stands in a column of its own.
+comparison (averages, in sample; one value of the first concept edited, to one other value, in scenes whose objects differ
+in all else); what this package adds stands in rows of its own. Several runs give several rows a figure.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -28,12 +29,21 @@ NAMES = {
     "permuted_objects": "permuted objects (control)",
 }
 ANALYSIS = {1: "geometry", 2: "editing", 3: "removal"}
+PAPER = {"protocol": "paper"}
+PROBED = {
+    "probing of all concepts": "joint_probing",
+    "probing of objects": "object_recognition",
+    "retrieval": "retrieval_top1",
+}
+SHARED = {"different": "value of the other object different", "same": "value of the other object shared"}
 HEAD = ("figure", "ours", "95 % interval", "paper", "note")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure: ours with its interval, and the paper's (None where it has none), with what limits the comparison."""
+    """One figure: ours with its interval, and the paper's (None where it has none), with what limits the comparison.
+
+    run: whose it is, where there are several."""
 
     figure: str
     ours: float | None
@@ -41,11 +51,13 @@ class Line:
     high: float | None
     paper: float | None
     note: str = ""
+    run: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """Text of each column."""
         interval = "" if self.low is None or self.high is None else f"{self.low:.3f} … {self.high:.3f}"
-        return (self.figure, _number(self.ours), interval, _number(self.paper, 2), self.note)
+        figure = f"{self.figure}: {self.run}" if self.run else self.figure
+        return (figure, _number(self.ours), interval, _number(self.paper, 2), self.note)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,27 @@ def tables(run: str | Path) -> list[Table]:
         ours = f"{config['model']} on {config['data']}{lacks}"
         made.append(Table(number, content["title"], ours, against, tuple(lines)))
     return made
+
+
+def side_by_side(runs: Sequence[str | Path]) -> list[Table]:
+    """The tables of several runs: a row for each run under every figure; of one run, its tables."""
+    every = [tables(run) for run in runs]
+    if len(every) == 1:
+        return every[0]
+    names = [Path(run).name for run in runs]
+    out = []
+    for own in zip(*every, strict=True):
+        lines = [
+            replace(line, run=name)
+            for group in zip(*(table.lines for table in own), strict=True)
+            for name, line in zip(names, group, strict=True)
+        ]
+        ours, against = (
+            "; ".join(f"{name}: {getattr(table, part)}" for name, table in zip(names, own, strict=True))
+            for part in ("ours", "against")
+        )
+        out.append(Table(own[0].number, own[0].title, ours, against, tuple(lines)))
+    return out
 
 
 @cache
@@ -153,25 +186,39 @@ def _table1(results: Results, row: Mapping[str, Any]) -> list[Line]:
         _line("R², ols+pos", found("r2", "ols+pos"), None, "exact least squares, not in the paper"),
         _line("R², ols+pos, held out", found("r2", "ols+pos", "held_out"), None, "not in the paper"),
         _line("retrieval, avg+pos", found("retrieval_top1", "avg+pos"), row.get("retrieval")),
-        _line("probing, avg+pos", found("joint_probing", "avg+pos"), row.get("probing")),
+        _line("probing of all concepts, avg+pos", found("joint_probing", "avg+pos"), row.get("probing")),
+        _line("probing of objects, avg+pos", found("object_recognition", "avg+pos"), None, "not in the paper"),
     ]
 
 
 def _table2(results: Results, row: Mapping[str, Any]) -> list[Line]:
-    def found(metric: str, estimator: str, split: str) -> Record | None:
-        return results.first(analysis="editing", metric=metric, estimator=estimator, target="value", split=split)
-
-    lines = []
-    for word, metric in (("probing", "joint_probing"), ("retrieval", "retrieval_top1")):
+    """By the paper's own protocol first, then over all edits of one value."""
+    lines: list[Line] = []
+    for word, metric in PROBED.items():
         for estimator in ("avg", "avg+pos", "single"):
             split = "held_out" if estimator == "single" else "in_sample"
-            record = found(metric, estimator, split)
-            note = "needs one-object scenes (?singles=true)" if estimator == "single" and record is None else ""
-            lines.append(_line(f"{word}, {estimator}", record, row.get(f"{word}_{estimator}"), note))
+            key = f"{word.partition(' ')[0].rstrip(',')}_{estimator}"
+            given = None if metric == "object_recognition" else row.get(key)
+            found = {
+                kind: _edits(results, metric, estimator, split, extra)
+                for kind, extra in (("", PAPER), *((word, {**PAPER, "other": word}) for word in SHARED))
+            }
+            ours = _edits(results, metric, estimator, split, {})
+            note = "needs one-object scenes (?singles=true)" if estimator == "single" and ours is None else ""
+            lines.append(_line(f"{word}, {estimator}, the paper’s edits", found[""], given, note))
+            if metric == "retrieval_top1":
+                for kind, what in SHARED.items():
+                    lines.append(_line(f"{word}, {estimator}, the paper’s edits, {what}", found[kind], None))
+            lines.append(_line(f"{word}, {estimator}, all edits of a value", ours, None, note or "not in the paper"))
         for estimator in ("avg", "avg+pos", "ols+pos"):
-            name = f"{word}, {estimator}, both scenes left out"
-            lines.append(_line(name, found(metric, estimator, "held_out"), None, "not in the paper"))
+            name = f"{word}, {estimator}, all edits, both scenes left out"
+            lines.append(_line(name, _edits(results, metric, estimator, "held_out", {}), None, "not in the paper"))
     return lines
+
+
+def _edits(results: Results, metric: str, estimator: str, split: str, extra: Mapping[str, Any]) -> Record | None:
+    words = {"analysis": "editing", "metric": metric, "estimator": estimator, "target": "value", "split": split}
+    return next(iter(results.select(lambda record: dict(record.extra) == dict(extra), **words)), None)
 
 
 def _table3(results: Results, row: Mapping[str, Any]) -> list[Line]:

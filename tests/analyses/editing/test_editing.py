@@ -7,7 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bindscope.analyses.editing.cases import drawn, object_cases, target_members, value_cases
+from bindscope.analyses.editing.cases import (
+    as_the_paper_edits,
+    drawn,
+    object_cases,
+    target_members,
+    value_cases,
+)
 from bindscope.analyses.editing.object_vectors import object_vectors, single_vectors
 from bindscope.analyses.editing.ranking import Gallery, nearest, rank_edits, twins
 from bindscope.concepts import ABSENT
@@ -98,6 +104,32 @@ def test_strata_say_whether_another_object_has_the_value() -> None:
         others = [table.values[row, j, k] for j in range(3) if j != slot]
         assert cases.shared[i] == (table.values[row, slot, k] in others)
         assert cases.wanted[i] == (table.candidate_values[cases.new[i], k] in others)
+
+
+@pytest.mark.parametrize("name", list(designs()))
+def test_the_papers_edits_are_one_value_of_the_first_concept_for_each_object(name: str) -> None:
+    table = headline(designs()[name])
+    cases, _ = value_cases(table, np.arange(len(table)))
+    chosen = cases.take(as_the_paper_edits(table, cases, 0))
+    for row, slot, concept, old, new in zip(
+        chosen.row, chosen.slot, chosen.concept, chosen.old, chosen.new, strict=True
+    ):
+        values = table.values[row][table.present[row]]
+        assert all(len(set(values[:, k].tolist())) == len(values) for k in range(1, table.space.n_concepts))
+        assert (concept, old) == (0, table.object_codes[row, slot])
+        assert table.candidate_values[old, 0] != table.candidate_values[new, 0]
+        assert table.candidate_values[old, 1:].tolist() == table.candidate_values[new, 1:].tolist()
+    places = np.stack([chosen.row, chosen.slot], axis=1)
+    assert len(np.unique(places, axis=0)) == len(places)  # one each
+
+
+def test_the_papers_edits_of_a_whole_table_are_two_a_scene_of_different_nouns() -> None:
+    table = scenes(5, 4)
+    cases, _ = value_cases(table, np.arange(len(table)))
+    mask = as_the_paper_edits(table, cases, 0)
+    assert mask.sum() == 2 * 20 * 15
+    assert cases.take(mask).shared.mean() == pytest.approx(0.2)
+    assert not np.array_equal(mask, as_the_paper_edits(table, cases, 1))
 
 
 def test_many_objects_are_drawn_and_the_rest_is_counted() -> None:

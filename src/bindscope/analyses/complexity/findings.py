@@ -174,8 +174,8 @@ def _objects(results: Results, curves: Sequence[Record]) -> list[str]:
         ]
     if not counted:
         return [
-            "No learner both fitted its training scenes and recognises the objects in them, so the curves support no "
-            "verdict on binding."
+            "No learner both fitted its training scenes and recognises the objects in them, so recognition in unseen scenes "
+            "supports no verdict."
         ]
     if all(not _open(r) for r in counted):
         best = max(counted, key=lambda r: r.value or 0.0)

@@ -152,6 +152,22 @@ def target_members(table: SceneTable, cases: Cases, concept: int | None = None) 
     return out
 
 
+def as_the_paper_edits(table: SceneTable, cases: Cases, seed: int) -> BoolArray:
+    """Mask `[c]` of the edits of one value that the paper tries: the first concept's value becomes one other, drawn by seed,
+    for each object of the scenes whose objects differ in all other concepts."""
+    codes = np.where(table.present, table.object_codes, 0)
+    alike = np.zeros(len(table), dtype=bool)
+    for k in range(1, table.space.n_concepts):
+        shown = np.where(table.present, table.candidate_values[codes, k], -1 - np.arange(table.n_slots))
+        alike |= (np.diff(np.sort(shown, axis=1), axis=1) == 0).any(axis=1)
+    asked = np.flatnonzero((cases.concept == 0) & ~alike[cases.row])
+    shuffled = asked[stream(seed, "edited values").permutation(len(asked))]
+    _, first = np.unique(np.stack([cases.row, cases.slot], axis=1)[shuffled], axis=0, return_index=True)
+    out = np.zeros(len(cases), dtype=bool)
+    out[shuffled[first]] = True
+    return out
+
+
 def drawn(cases: Cases, most: int, seed: int) -> Cases:
     """At most `most` of the cases, drawn by seed, in their order."""
     if len(cases) <= most:

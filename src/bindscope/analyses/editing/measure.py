@@ -4,7 +4,7 @@ target `value`: one concept value is exchanged; `object`: the whole object. spli
 scenes; `held_out`: the base and the target scene left out of them (`single` has seen neither). Headlines have an empty
 extra; `{"concept": name}`, `{"slot": i}`, `{"other": "same"}` are parts of them (another object of the scene has the value
 that is taken out, or not), `{"minus": "in_sample"}` is the gap on the same edits, `{"strength": s}` the dial,
-`{"order": "any"}` retrieval of the same objects in any slots.
+`{"order": "any"}` retrieval of the same objects in any slots, `{"protocol": "paper"}` the edits that the paper tries.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bindscope.analyses.editing.cases import (
     MANY_CASES,
     Cases,
     Untested,
+    as_the_paper_edits,
     drawn,
     object_cases,
     target_members,
@@ -120,6 +121,8 @@ class Editing:
             words = {"estimator": estimator, "target": target, "split": split}
             out += self.retrieval(cases, weights, found, words)
             out += self.probing(cases, fitted, weights, words)
+            if target == "value" and split == next(iter(splits)):
+                out += self.paper(cases, fitted, weights, found, words)
         words = {"estimator": estimator, "target": target, "split": "held_out"}
         if len(splits) == 2:
             out.append(self.gap(cases, list(splits.values()), ranks, words))
@@ -188,6 +191,17 @@ class Editing:
             ("object_recognition", objects.right, levels),
         ]
         return [self.mean(metric, some, values, everything, **more, **words) for metric, values, more in figures]
+
+    def paper(self, cases: Cases, fitted: ObjectVectors, weights: Weights, found: Ranks, words: Words) -> list[Outcome]:
+        """The paper's own edits (see `as_the_paper_edits`), whole and by the value of the other objects."""
+        asked = as_the_paper_edits(self.table, cases, self.context.seed)
+        tested, protocol = asked & weights.testable, {"protocol": "paper"}
+        out = [self.top1(cases, found, tested, words, protocol)]
+        for word, some in (("same", cases.shared), ("different", ~cases.shared)):
+            out.append(self.top1(cases, found, tested & some, words, {**protocol, "other": word}))
+        index = np.flatnonzero(asked)
+        read = self.probing(cases.take(index), fitted, weights.take(index), {**words, "extra": protocol})
+        return out + [one for one in read if one.metric != "concept_recognition"]
 
     def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], words: Words) -> Outcome:
         """Retrieval with both scenes left out minus retrieval in sample, on the same edits."""

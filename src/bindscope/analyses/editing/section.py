@@ -82,7 +82,7 @@ def _parts(every: Results) -> list[Figure]:
         entries = [
             (looks[str(r.extra["other"])], r)
             for r in every.select(metric="retrieval_top1", estimator=estimator, target="value", split="held_out")
-            if r.extra.get("other") in looks
+            if r.extra.get("other") in looks and "protocol" not in r.extra
         ]
         if entries:
             rows.append((estimator, entries))
