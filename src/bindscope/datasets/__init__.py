@@ -20,6 +20,7 @@ LOADERS = {
     "clevr2d": "bindscope.datasets.images.drawn:load_drawn",
     "clevr": "bindscope.datasets.images.drawn:load_drawn",
     "folder": "bindscope.datasets.images.folder:load_folder",
+    "graph": "bindscope.datasets.scene_graphs:load_graph",
     "pairs": "bindscope.datasets.pairs:refuse_as_scenes",
     "outcomes": "bindscope.datasets.pairs:refuse_as_scenes",
 }
@@ -32,6 +33,7 @@ PATTERNS = {
     "clevr:CxS": "rendered scenes like CLEVR's, e.g. clevr:8x3?singles=true&sizes=2&materials=2 (extra render)",
     "folder:DIR": "images with labels.csv (filename, object1_color, ..., or PUG:SPARE's columns with ?world=NAME)",
     "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
+    "graph:FILE": "scene graphs of photographs as scenes of factors (Visual Genome, GQA, CLEVR's scenes.json)",
     "pairs:FILE": "captions with negatives, with or without pictures (CSV, TSV, JSON, JSONL, parquet, or a directory of them)",
     "outcomes:FILE": "published outcomes item by item, also as a model: diagnose outcomes:FILE --data pairs:FILE",
     "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
