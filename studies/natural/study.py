@@ -127,10 +127,9 @@ def _rank_correlation(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Row:
     """rho, its 95 % interval by drawing models again, and the exact or drawn p of no relation."""
     rho = float(stats.spearmanr(x, y).statistic)
     rng = np.random.default_rng(79)
-    drawn = []
-    for rows in rng.integers(len(x), size=(DRAWS, len(x))):
-        if len(set(x[rows])) > 1 and len(set(y[rows])) > 1:
-            drawn.append(float(stats.spearmanr(x[rows], y[rows]).statistic))
+    every = rng.integers(len(x), size=(DRAWS, len(x)))
+    told = [rows for rows in every if len(set(x[rows])) > 1 and len(set(y[rows])) > 1]
+    drawn = [float(stats.spearmanr(x[rows], y[rows]).statistic) for rows in told]
     low, high = np.quantile(drawn, [0.025, 0.975])
     null = np.array([float(stats.spearmanr(x, rng.permutation(y)).statistic) for _ in range(DRAWS)])
     p = (1 + int((np.abs(null) >= abs(rho) - 1e-9).sum())) / (1 + DRAWS)

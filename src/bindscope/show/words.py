@@ -69,6 +69,7 @@ VARIANTS = {
     "visible_low": "more than {}",
     "visible_high": "at most {}",
     "objects": "scenes of {} objects",
+    "corrected": "corrected for {}",
     "split_by": "split by {}",
     "scale": "one fitted scale of {}",
     "width": "for an interval of width {}",

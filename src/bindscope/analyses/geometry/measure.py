@@ -23,6 +23,7 @@ from bindscope.analyses.geometry.levels import (
 from bindscope.analyses.geometry.retrieval import MAX_GALLERY, SAMPLED_QUERIES, Gallery, retrieve, sampled_rows
 from bindscope.analyses.occlusion import bins, occluded
 from bindscope.analyses.replicates import noise_ceiling, replicated
+from bindscope.design import rank
 from bindscope.errors import TableError
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.scenes import FloatArray, SceneTable
@@ -31,6 +32,7 @@ from bindscope.uncertainty import UNKNOWN, Interval, Outcome, percentile
 FITTED = ("avg", "avg+pos", "ols", "ols+pos")
 AVERAGES = ("avg", "avg+pos")  # their retrieval is scored in sample only
 FOLDS = 5
+OPTIMISM = 0.01  # of R^2 in sample, from which the corrected one stands beside it
 RECONSTRUCTIONS = 10  # whose nearest neighbours are looked for
 Words = Mapping[str, Any]
 
@@ -50,6 +52,21 @@ def cost(table: SceneTable, dimensions: int) -> float:
     queries = len(table) if len(table) <= MAX_GALLERY else SAMPLED_QUERIES
     width = min(dimensions, table.n_slots * table.n_objects)
     return float(RECONSTRUCTIONS) * queries * len(table) * (0.5 * width + 40)
+
+
+def corrected(rebuilt: Reconstruction, error: FloatArray, total: FloatArray, words: Words) -> list[Outcome]:
+    """R^2 in sample corrected for degrees of freedom, 1 - [sum error / (n - rank)] / [sum total / (n - 1)], where the fit has so
+    many columns that the plain one is too high by more than OPTIMISM, as on tables in which many objects are rare."""
+    n = len(error)
+    design = rebuilt.models[0].design(rebuilt.table)
+    share = min(design.shape[1] / n, 1.0)
+    if not total.sum() > 0 or share * error.sum() / total.sum() <= OPTIMISM:
+        return []
+    left = n - rank(design)
+    if left < 1:
+        return []
+    extra = {"corrected": "degrees of freedom"}
+    return [Outcome.r2("r2", error * ((n - 1) / left), total, n_scenes=n, extra=extra, **words)]
 
 
 class Geometry:
@@ -88,6 +105,8 @@ class Geometry:
         words: dict[str, Any] = {"estimator": estimator, "target": level, "split": split}
         error, total = rebuilt.errors(self.vectors)
         out = [Outcome.r2("r2", error, total, n_scenes=len(error), **words)]
+        if split == "in_sample" and estimator not in AVERAGES:
+            out += corrected(rebuilt, error, total, words)
         if split == "in_sample" or estimator not in AVERAGES:
             out.append(self.retrieval(rebuilt, words))
         return out + self.probing(rebuilt, words)

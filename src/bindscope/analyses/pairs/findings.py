@@ -182,7 +182,7 @@ def _label(read: Record) -> tuple[str, str]:
         return "undecided", "These pairs do not decide:"
     if level >= MUCH and low >= SURE:
         return "binds", "This model binds:"
-    return "partly", "This model binds only partly:"
+    return "binds partly", "This model binds only partly:"
 
 
 def _above(value: float | None, chance: float) -> float:
