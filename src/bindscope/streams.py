@@ -50,6 +50,10 @@ STREAMS = {
     "alignment null": 93,
     "residual rows": 95,
     "residual validation": 97,
+    "kept texts": 171,
+    "finetune words": 173,
+    "finetune batch": 179,
+    "finetune suite": 181,
 }
 
 
