@@ -36,7 +36,7 @@ GROUND = [
     "probes",
 ]
 DATA = ["names", "files", "datasets", "encoders", "controlled", "embeddings", "run_directory", "learners"]
-ORDER = [[name] for name in [*GROUND, *DATA, "show", "analyses", "runs", "report", "cli"]]
+ORDER = [[name] for name in [*GROUND, *DATA, "finetune", "integrations", "show", "analyses", "runs", "report", "cli"]]
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 DOORS = ("bindscope", "bindscope.__main__")  # the package's own door re-exports, so it may import all
 

@@ -37,6 +37,7 @@ BUILT_IN = {
     "crossmodal": "bindscope.analyses.crossmodal:ANALYSIS",
     "alignment": "bindscope.analyses.alignment:ANALYSIS",
     "training": "bindscope.analyses.training:ANALYSIS",
+    "finetune": "bindscope.analyses.finetune:ANALYSIS",
     "pairs": "bindscope.analyses.pairs:ANALYSIS",
 }
 

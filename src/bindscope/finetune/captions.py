@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bindscope.concepts import IntArray
+from bindscope.concepts import ConceptSpace, IntArray
 from bindscope.finetune.frames import APART, HELD_OUT, HELD_OUT_SETS, RELATIONS, SETS
 from bindscope.finetune.phrases import Thing, fill
 from bindscope.finetune.vocabulary import Parts
 from bindscope.finetune.words import PLACES
-from bindscope.scenes import BoolArray
 from bindscope.streams import stream
 
 QUERIES = ("{A}", "{A}", "{A}", "there is {A}", "a photo of {A}", "{the A}")
@@ -63,6 +62,7 @@ class Sampler:
 
     def __init__(self, parts: Parts, recipe: Recipe, batch_size: int, seed: int) -> None:
         self.parts, self.recipe, self.batch_size, self.seed = parts, recipe, batch_size, seed
+        self.ids = parts.ids(parts.train)
         own = parts.words.frames
         sets = [*own, *(frame for frame in SETS if frame not in HELD_OUT_SETS)]
         self.sets = tuple(sets[: recipe.wordings])
@@ -71,19 +71,22 @@ class Sampler:
     def batch(self, step: int) -> Batch:
         """The captions and queries of a step."""
         rng = stream(self.seed, "finetune batch", step)
-        pairs = draw_pairs(self.parts, self.parts.train, self.batch_size, rng)
+        pairs = draw_pairs(self.parts.words.space, self.ids, self.batch_size, rng)
         examples = tuple(self._example(pair, swapped, rng) for pair, swapped in zip(*pairs, strict=True))
         asked = sorted({i for example in examples for i in (*example.shown, *example.swapped)})
-        queries = {i: fill(_one(QUERIES, rng), [self._thing(i)]) for i in asked}
+        queries = {i: fill(_one(QUERIES, rng), [self.parts.words.named(i)]) for i in asked}
         return Batch(examples, queries)
 
-    def _thing(self, object_id: int) -> Thing:
-        return self.parts.words.thing(self.parts.words.space.object_values(np.array([object_id]))[0])
+    def captions(self, count: int) -> tuple[str, ...]:
+        """Captions of training objects as anchors are worded, apart from those of the steps."""
+        rng = stream(self.seed, "finetune batch", 0, 2)
+        pairs = draw_pairs(self.parts.words.space, self.ids, count, rng)
+        return tuple(self._example(pair, swapped, rng).anchor for pair, swapped in zip(*pairs, strict=True))
 
     def _example(self, pair: IntArray, swapped: IntArray, rng: np.random.Generator) -> Example:
         """An example of two objects, ids `[2]`; swapped `[2]`: the two with one value exchanged, -1 where there are none."""
-        things = [self._thing(int(i)) for i in pair]
-        other = [self._thing(int(i)) for i in swapped] if swapped[0] >= 0 else None
+        things = [self.parts.words.named(int(i)) for i in pair]
+        other = [self.parts.words.named(int(i)) for i in swapped] if swapped[0] >= 0 else None
         asked = (tuple(pair.tolist()), tuple(swapped[swapped >= 0].tolist())) if self.recipe.queries else ((), ())
         place = Place.drawn(self.recipe.places, rng)
         if rng.random() >= self.recipe.relations:
@@ -161,21 +164,22 @@ class Place:
         return said[:1].upper() + said[1:] + "." if self.sentence else said
 
 
-def draw_pairs(parts: Parts, mask: BoolArray, count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Pairs of objects of a mask `[O]` that differ in every concept, and the same with one value exchanged: ids `[n, 2]`.
+def draw_pairs(
+    space: ConceptSpace, ids: IntArray, count: int, rng: np.random.Generator, within: IntArray | None = None
+) -> tuple[IntArray, IntArray]:
+    """Pairs of objects `ids` that differ in every concept, and the same with one value exchanged: ids `[n, 2]` each.
 
-    The exchanged objects are of the mask too, so that no negative shows a held-out object; where no such pair was found
-    in many draws, pairs without (-1).
+    The exchanged objects are among `within` (None: among `ids`), so that no negative of training shows a held-out object;
+    where too few such pairs turn up in many draws, the last ones have no exchanged objects (-1).
     """
-    ids = np.asarray(parts.table.candidates)[mask]
-    known = np.zeros(parts.words.space.n_objects, dtype=bool)
-    known[ids] = True
+    known = np.zeros(space.n_objects, dtype=bool)
+    known[ids if within is None else within] = True
     pairs, swaps = np.zeros((0, 2), dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
-    for _ in range(60):
+    drawn = pairs
+    for _ in range(60 if len(ids) > 1 else 0):
         drawn = rng.choice(ids, (16 * count, 2))
-        values = parts.words.space.object_values(drawn)
-        exchanged = _exchanged(values, rng.integers(parts.words.space.n_concepts, size=len(drawn)))
-        other = parts.words.space.object_ids(exchanged)
+        values = space.object_values(drawn)
+        other = space.object_ids(_exchanged(values, rng.integers(space.n_concepts, size=len(drawn))))
         good = (values[:, 0] != values[:, 1]).all(axis=1) & known[other].all(axis=1)
         pairs, swaps = np.concatenate([pairs, drawn[good]]), np.concatenate([swaps, other[good]])
         if len(pairs) >= count:

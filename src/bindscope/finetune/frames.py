@@ -1,8 +1,9 @@
 """Wordings of two objects: sets, where exchanging the objects says the same, and relations, where it does not.
 
-A frame holds {A} and {B} (a phrase with its article) or {the A}, {the B}; `{A is}` and other verbs agree with A. Frames with
-{A noun} (or {A bare}, with its article) and {A word} take the attribute apart from the noun ("the cube is red"). In a relation A is the one that acts or
-is placed; every relation has several frames that keep the roles, so that a paraphrase has another order of the words.
+A frame holds {A} and {B} (a phrase with its article) or {the A}, {the B}; `{A is}` and other verbs agree with A. Frames
+with {A noun} (or {A bare}, with its article) and {A word} take the attribute apart from the noun ("the cube is red"). In a
+relation A is the one that acts or is placed; every relation has several frames that keep the roles, so that a paraphrase
+has another order of the words.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ wears: {A} {A wears} {B} | {B} {B is} worn by {A} | {A} dressed in {B} | {B} on 
 belongs: {A} {A belongs} to {B} | {B} {B owns} {A} | {B} {B has} {A} | {A} {A is} the property of {B}
 lights: {A} {A lights} up {B} | {B} {B is} lit by {A} | {A} shining on {B} | {B} in the light of {A}
 leaves: {A} {A moves} away from {B} | {B} {B is} left behind by {A} | {A} leaving {B} | {B} {B stays} where {A} {A goes} away
-reaches: {A} {A reaches} for {B} | {A} stretching towards {B} | {B} {B is} what {A} {A reaches} for | {B} about to be touched by {A}
+reaches: {A} {A reaches} for {B} | {A} stretching towards {B} | {B} {B is} what {A} {A reaches} for | {B} nearly touched by {A}
 hides: {A} {A hides} {B} | {B} {B is} hidden by {A} | {A} blocking the view of {B} | {B} out of sight because of {A}
 replaces: {A} instead of {B} | {A} but no {B} | {B} {B is} missing, there is {A} | {A} {A has} taken the place of {B}
 before: first {A}, then {B} | {B} {B comes} after {A} | {A} before {B} | {the A} {A comes} first and {the B} second

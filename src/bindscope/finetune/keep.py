@@ -172,9 +172,11 @@ def keep_texts(count: int, seed: int = 0) -> tuple[str, ...]:
     return _drawn([frame for i, frame in enumerate(FRAMES) if i % HELD_BACK], count, seed, 0)
 
 
-def harm_texts(count: int, seed: int = 0) -> tuple[str, ...]:
-    """Different sentences of the frames that `keep_texts` does not use."""
-    return _drawn(list(FRAMES[::HELD_BACK]), count, seed, 1)
+def harm_texts(count: int, seed: int = 0, choosing: bool = False) -> tuple[str, ...]:
+    """Different sentences of the frames that `keep_texts` does not use; choosing: of those that choose the average."""
+    return _drawn(
+        list(FRAMES[:: 2 * HELD_BACK] if choosing else FRAMES[HELD_BACK :: 2 * HELD_BACK]), count, seed, 1 + choosing
+    )
 
 
 def read_texts(path: Path) -> tuple[str, ...]:
@@ -182,7 +184,9 @@ def read_texts(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; give a text file") from error
+        raise StoreError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}; give a text file"
+        ) from error
     texts = tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if len(texts) < 2:
         raise InputError(f"{path}: expected at least two different lines of text to keep, got {len(texts)}")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 
-def caption_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, owner: Tensor, scale: float) -> Tensor:
+def caption_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, scale: float) -> Tensor:
     """Mean cross-entropy of finding the paraphrase among all texts of the batch, captions and paraphrases as anchors.
 
-    anchors, positives `[n, d]`, negatives `[h, d]` of unit length; owner `[h]`: the example that a negative belongs to.
+    anchors, positives `[n, d]` and hard negatives `[h, d]` of unit length.
     Every negative is a candidate for every anchor.
     """
     target = torch.arange(len(anchors), device=anchors.device)

@@ -45,6 +45,10 @@ class Words:
         lookup = dict(zip(self.space.names, said, strict=True))
         return Thing(re.sub(r"\{([^{}]*)\}", lambda match: lookup[match[1]], self.phrase))
 
+    def named(self, object_id: int) -> Thing:
+        """The object of an id in words."""
+        return self.thing(self.space.object_values(np.array([object_id]))[0])
+
 
 def load_words(name: str | None) -> Words:
     """The built-in words (None or `built-in`), or those of a text data set, with its wordings.
@@ -63,7 +67,9 @@ def load_words(name: str | None) -> Words:
     plain = " ".join(f"{{{concept}}}" for concept in table.space.names)
     phrase = wording.phrase if wording is not None and wording.phrase not in ("", plain) else None
     patterns = wording.patterns if wording is not None else ()
-    frames = [re.sub(r"\b[Aa]n? \{object\}", "{object}", pattern) for pattern in patterns if pattern.count("{object}") == 2]
+    frames = [
+        re.sub(r"\b[Aa]n? \{object\}", "{object}", pattern) for pattern in patterns if pattern.count("{object}") == 2
+    ]
     lettered = tuple(frame.replace("{object}", "{A}", 1).replace("{object}", "{B}", 1) for frame in frames)
     return Words(name, table.space, np.asarray(table.candidates), phrase, lettered)
 
@@ -90,6 +96,10 @@ class Parts:
     def test(self) -> BoolArray:
         """Held-out objects `[O]`, of values that training shows."""
         return ~(self.train | self.validation)
+
+    def ids(self, mask: BoolArray) -> IntArray:
+        """Ids of the objects of a mask."""
+        return np.asarray(self.table.candidates[mask])
 
     def words_held_out(self) -> tuple[str, ...]:
         """The values that training never shows."""

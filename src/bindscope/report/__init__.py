@@ -10,8 +10,9 @@ from bindscope.errors import StoreError
 
 if TYPE_CHECKING:
     from bindscope.runs.compare import Comparison
+    from bindscope.show.run import Run
 
-__all__ = ["write_comparison", "write_report"]
+__all__ = ["write_comparison", "write_page", "write_report"]
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -37,6 +38,21 @@ def write_report(run_dir: Path | str) -> Path:
         write_text(folder / f"{figure.name}.json", figure.to_json())
     write_text(directory / "report.html", page)
     return directory / "report.html"
+
+
+def write_page(run: Run, page: Path) -> Path:
+    """Write the page of a run that has no directory of its own, and return its path. Raises StoreError."""
+    from bindscope.report.page import render
+    from bindscope.run_directory import write_text
+    from bindscope.runs.verdict import verdict
+
+    text, _ = render(run, verdict(run.results))
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {page.parent}: {error.strerror or error}; give another place") from error
+    write_text(page, text)
+    return page
 
 
 def write_comparison(

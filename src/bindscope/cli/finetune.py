@@ -1,0 +1,154 @@
+"""Commands that make a model bind, and watch it: finetune, track."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bindscope.cli.options import Json
+from bindscope.cli.printing import new_table, number_text, print_json, print_table, progress_lines
+from bindscope.cli.training import Setting, read_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bindscope.results import Results
+    from bindscope.runs.track import Tracked
+
+OPTIONS = ("coverage", "held_out_values", "steps", "seed", "train", "average", "patience")
+
+
+def finetune(
+    model: Annotated[
+        str, typer.Argument(help="st:NAME, hf:NAME, openclip:ARCH,TAG or embedded:NAME; its text side is trained.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Directory that the model's own library then loads; going on where it stopped."),
+    ],
+    data: Annotated[str, typer.Option("--data", help="built-in words, or text:AxB, text:FILE.yaml.")] = "built-in",
+    coverage: Annotated[
+        float | None, typer.Option("--coverage", help="Share of the objects that trains, 0..1 (0.5).")
+    ] = None,
+    held_out_values: Annotated[
+        float | None,
+        typer.Option("--held-out-values", help="Share of the words that training never shows, 0..1 (0.15)."),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", help="Texts to hold on to, one a line; default: built-in ones.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of training.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of splits, captions and intervals.")] = None,
+    train: Annotated[str | None, typer.Option("--train", help="all (default), last:N layers, or lora:RANK.")] = None,
+    average: Annotated[
+        float | None,
+        typer.Option("--average", help="Share of the tuned weights in what is saved; default: chosen on validation."),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option("--patience", help="Stop after so many evaluations without better validation objects.")
+    ] = None,
+    settings: Setting = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is trained, held out, and what it takes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model until it binds; judged before and after on objects, words and wordings that it never saw."""
+    from bindscope.finetune.config import make_config
+    from bindscope.report import write_report
+    from bindscope.runs.finetune import announcement, finetune_model
+
+    given = (coverage, held_out_values, steps, seed, train, average, patience)
+    chosen: dict[str, Any] = {key: value for key, value in zip(OPTIONS, given, strict=True) if value is not None}
+    chosen |= read_settings(settings or [])
+    config = make_config(model=model, data=data, **chosen)
+    for line in announcement(config):
+        typer.echo(line, err=True)
+    if dry_run:
+        return
+    with progress_lines(not as_json) as say:
+        made = finetune_model(model, out, data, keep, None if as_json else _Lines(config.steps), say, **chosen)
+        shutil.copyfile(write_report(made.run), out / "report.html")
+    if as_json:
+        typer.echo(made.results.to_json(), nl=False)
+        return
+    print_table(_table(made.results, made.share))
+    typer.echo(str(out))
+
+
+class _Lines:
+    """A line on standard error for each evaluation; the first after a step says what the whole run will take."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.told = steps, False
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        if not self.told and line["step"]:
+            rate = line["seconds"] / line["step"]
+            typer.echo(f"{rate:.2f} CPU s a step, about {rate * self.steps:.0f} CPU s in all", err=True)
+            self.told = True
+        loss = f"  loss {line['loss']:.3f}" if "loss" in line else ""
+        typer.echo(
+            f"step {line['step']:>5,}{loss}  validation binding {line['binding']:.3f}  "
+            f"similarities kept {line['similarity']:.3f}",
+            err=True,
+        )
+
+
+def _table(results: Results, share: float) -> Table:
+    """Questions by rows, states of the weights by columns; what changed surely is marked."""
+    from bindscope.finetune.card import QUESTIONS, STATES, is_change
+
+    table = new_table(
+        f"\nBefore and after (saved: {share:g} x tuned + {1 - share:g} x base; * changed)", "", "base", "saved", "tuned"
+    )
+    for name, words in QUESTIONS.items():
+        some = [r for r in results if r.extra.get("question") == name and r.metric != "binding_preference"]
+        figures = {r.extra["weights"]: r for r in some if "weights" in r.extra and not r.extra.get("change")}
+        surely = {r.extra["weights"] for r in some if r.extra.get("change") and is_change(r)}
+        if set(STATES) <= set(figures):
+            table.add_row(words, *(number_text(figures[s].value) + ("*" if s in surely else "") for s in STATES))
+    kept = {r.extra["weights"]: r for r in results if r.metric == "similarity_kept" and "weights" in r.extra}
+    table.add_row("similarities of other sentences kept", "1", *(number_text(kept[s].value) for s in STATES[1:]))
+    return table
+
+
+def track(
+    directory: Annotated[Path, typer.Argument(help="Directory of checkpoints of one training run, e.g. of a Trainer.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Page; default: DIRECTORY/binding.html.")] = None,
+    vocabulary: Annotated[
+        str, typer.Option("--data", help="Words to ask with: text:AxB, text:FILE.yaml, built-in.")
+    ] = "text:10x10",
+    base: Annotated[
+        str | None, typer.Option("--base", help="Model before training, e.g. st:NAME: the first point.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the captions and intervals.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Ask every checkpoint of a training run whether it binds; a page with the curve over steps."""
+    from bindscope.report import write_page
+    from bindscope.runs.track import PAGE, track_checkpoints
+
+    with progress_lines(not as_json) as say:
+        tracked = track_checkpoints(directory, vocabulary, base, seed, say)
+    page = write_page(tracked.run, out or directory / PAGE)
+    if as_json:
+        print_json(tracked.rows)
+        return
+    print_table(_tracked_table(tracked))
+    typer.echo(str(page))
+
+
+def _tracked_table(tracked: Tracked) -> Table:
+    names = ("preference", "objects", "swaps", "swaps_own_wording")
+    table = new_table(
+        "\nBinding over checkpoints (a bag of words: preference 0.5)",
+        "step",
+        *(name.replace("_", " ") for name in names),
+    )
+    for row in tracked.rows:
+        table.add_row(str(row["step"]), *(number_text(row[name]) for name in names))
+    return table
