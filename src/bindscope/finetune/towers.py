@@ -7,7 +7,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -264,9 +264,9 @@ def _longest_list(module: torch.nn.Module, away: torch.nn.Module | None = None) 
 def _token_embedding(module: torch.nn.Module) -> torch.nn.Module | None:
     """The embedding of tokens: what the library calls so, else the one with the most rows."""
     for part in module.modules():
-        if hasattr(part, "get_input_embeddings"):
-            found: torch.nn.Module = part.get_input_embeddings()
-            return found
+        own: Any = getattr(part, "get_input_embeddings", None)
+        if own is not None:
+            return cast(torch.nn.Module, own())
     tables = [part for part in module.modules() if isinstance(part, torch.nn.Embedding)]
     sizes = [table.num_embeddings for table in tables]
     return tables[int(np.argmax(sizes))] if tables else None
