@@ -18,7 +18,14 @@ from bindscope.uncertainty import Interval
 from commands import Command
 from tiny import save_tiny_encoder
 
-SMALL: dict[str, Any] = {"batch": 6, "steps": 4, "evaluate_every": 2, "checkpoint_every": 2, "keep_texts": 30, "asked": 20}
+SMALL: dict[str, Any] = {
+    "batch": 6,
+    "steps": 4,
+    "evaluate_every": 2,
+    "checkpoint_every": 2,
+    "keep_texts": 30,
+    "asked": 20,
+}
 SETTINGS = [word for key, value in SMALL.items() if key != "steps" for word in ("--set", f"{key}={value}")]
 
 
@@ -30,7 +37,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_finetune_leaves_a_model_a_card_and_a_run(command: Command, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
     done = command(
-        "finetune", f"st:{tiny}", "--data", "text:10x10", "--steps", "4", "--average", "0.5", "--out", str(out), *SETTINGS
+        "finetune",
+        f"st:{tiny}",
+        "--data",
+        "text:10x10",
+        "--steps",
+        "4",
+        "--average",
+        "0.5",
+        "--out",
+        str(out),
+        *SETTINGS,
     )
     assert done.code == 0, done.err
     assert "words that training never shows" in done.err
@@ -68,7 +85,10 @@ def test_what_finetune_refuses(command: Command, tiny: Path, tmp_path: Path) -> 
         (["finetune", f"st:{tiny}", "--data", "symbolic:4x4", "--out", "x"], "needs text data"),
         (["finetune", f"st:{tiny}", "--data", "text:10x10", "--out", str(tiny)], "is no fine-tuned model"),
         (["finetune", f"st:{tiny}", "--data", "text:10x10", "--out", "x", "--train", "some"], "setting train"),
-        (["finetune", f"st:{tiny}", "--data", "text:10x10", "--out", "x", "--keep", "none.txt"], "cannot read none.txt"),
+        (
+            ["finetune", f"st:{tiny}", "--data", "text:10x10", "--out", "x", "--keep", "none.txt"],
+            "cannot read none.txt",
+        ),
         (["finetune", f"st:{tiny}", "--data", "text:2x2", "--out", "x"], "validation objects make no two scenes"),
         (["track", "nowhere"], "nowhere is no directory"),
         (["track", "."], "holds no checkpoint"),
@@ -119,6 +139,8 @@ def test_intervals_are_never_points() -> None:
     assert never_a_point(Interval(0.1, 0.2), none) == (0.1, 0.2)
 
 
-@pytest.mark.parametrize(("low", "high", "sure"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (None, None, False)])
+@pytest.mark.parametrize(
+    ("low", "high", "sure"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (None, None, False)]
+)
 def test_a_change_is_sure_where_its_interval_leaves_out_zero(low: float | None, high: float | None, sure: bool) -> None:
     assert is_change(Record("finetune", "swap_accuracy", 0.1, ci_low=low, ci_high=high)) == sure

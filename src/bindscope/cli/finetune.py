@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bindscope.cli.options import Json
-from bindscope.cli.printing import new_table, number_text, print_json, print_table, progress_lines
+from bindscope.cli.printing import print_json, print_table, progress_lines
 from bindscope.cli.training import Setting, read_settings
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class _Lines:
 def _table(results: Results, share: float) -> Table:
     """Questions by rows, states of the weights by columns; what changed surely is marked."""
     from bindscope.finetune.card import QUESTIONS, STATES, is_change
+    from bindscope.show.tables import new_table, number_text
 
     table = new_table(
         f"\nBefore and after (saved: {share:g} x tuned + {1 - share:g} x base; * changed)", "", "base", "saved", "tuned"
@@ -143,6 +144,8 @@ def track(
 
 
 def _tracked_table(tracked: Tracked) -> Table:
+    from bindscope.show.tables import new_table, number_text
+
     names = ("preference", "objects", "swaps", "swaps_own_wording")
     table = new_table(
         "\nBinding over checkpoints (a bag of words: preference 0.5)",

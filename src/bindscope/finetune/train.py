@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from bindscope.controlled.log import append_log, read_log, trim_log
-from bindscope.controlled.store import read_tensors, write_tensors
 from bindscope.errors import StoreError
-from bindscope.files import whole_file
+from bindscope.files import read_tensors, whole_file, write_tensors
 from bindscope.finetune.captions import Batch, Sampler
 from bindscope.finetune.config import CONFIG_FILE, FinetuneConfig, read_config
 from bindscope.finetune.keep import keep_texts
@@ -134,7 +133,7 @@ class Loop:
             self.held = torch.cat([self.tower.embed(every[i : i + 512]) for i in range(0, len(every), 512)])
         file = self.directory / STATE_FILE
         if file.exists():
-            tensors, record = read_tensors(file)
+            tensors, record = read_tensors(file, "pt")
             self._load(tensors)
             self.step, self.best, self.seconds = record["step"], record["best"], record["seconds"]
             self.best_step, self.better_step = record["best_step"], record["better_step"]
@@ -260,7 +259,7 @@ class Loop:
 
     def finish(self) -> None:
         """The best weights, low-rank updates merged, become the tuned ones; the checkpoint goes."""
-        tensors, record = read_tensors(self.directory / BEST_FILE)
+        tensors, record = read_tensors(self.directory / BEST_FILE, "pt")
         with torch.no_grad():
             for name, weight in self.named:
                 weight.copy_(tensors[name])
@@ -275,7 +274,7 @@ class Loop:
     def result(self) -> Tuned:
         """The finished run."""
         merge_lora(self.tower)
-        raw, _ = read_tensors(self.directory / RAW_FILE)
+        raw, _ = read_tensors(self.directory / RAW_FILE, "pt")
         log = read_log(self.directory)
         return Tuned(self.config, self.directory, self.tower, self.parts, self.base, {**self.base, **raw}, log)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bindscope
+from bindscope.analyses.context import Context
 from bindscope.analyses.finetune.measure import before_after, choose_average
 from bindscope.errors import MissingExtraError, StoreError
 from bindscope.finetune.card import model_card
@@ -53,9 +54,9 @@ def finetune_model(
     """Fine-tune a model until it binds, judge it before and after on what it never saw, and save it.
 
     model: `st:`, `hf:`, `openclip:` or `embedded:` name. out: directory that its library then loads, with README.md (the
-    model card), results, and run/ (the run directory, for `bindscope report`). data: `built-in` words, or a text data set. keep: a file
-    of texts to hold on to, one a line (None: built-in ones). settings: those of `FinetuneConfig`. A run that was killed goes
-    on where it stopped and ends in the same weights.
+    model card), results, and run/ (the run directory, for `bindscope report`). data: `built-in` words, or a text data set.
+    keep: a file of texts to hold on to, one a line (None: built-in ones). settings: those of `FinetuneConfig`. A run that was
+    killed goes on where it stopped and ends in the same weights.
     """
     kept = read_texts(Path(keep)) if keep is not None else None
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest() if kept is not None else None
@@ -66,9 +67,10 @@ def finetune_model(
     tuned = train(config, directory / RUN, kept, progress)
     say("choosing the share of the tuned weights")
     share = choose_average(tuned, config.seed)
-    records = before_after(tuned, share, config.seed, config.asked, say)
+    figures = before_after(tuned, share, config.seed, config.asked, say)
     fields = {"model": model, "modality": "text", "dataset": data, "coverage": tuned.parts.coverage}
     name = config_hash(config.settings())
+    records = Context.of_table(tuned.parts.table, config.seed).records("finetune", figures)
     results = Results(records).stamped(**fields, config_hash=name, version=bindscope.__version__)
     say("saving the model")
     _save(tuned, share, directory, results, _config(tuned, share, directory, name, keep))
@@ -78,7 +80,9 @@ def finetune_model(
 def announcement(config: FinetuneConfig) -> list[str]:
     """What a run will show the model, and hold out, in words; nothing is loaded but the words."""
     parts = divide(load_words(config.data), config.coverage, config.held_out_values, config.seed)
-    sizes = " x ".join(str(concept.size - len(held)) for concept, held in zip(parts.words.space.concepts, parts.held_out, strict=True))
+    sizes = " x ".join(
+        str(concept.size - len(held)) for concept, held in zip(parts.words.space.concepts, parts.held_out, strict=True)
+    )
     held = parts.words_held_out()
     said = ", ".join(held[:8]) + (", ..." if len(held) > 8 else "")
     lines = [
@@ -163,5 +167,3 @@ def examples(tuned: Any, count: int = 6) -> list[str]:
     config = tuned.config
     batch = Sampler(tuned.parts, config.recipe, config.batch, config.seed).batch(0)
     return [example.anchor for example in batch.examples[:count]]
-
-

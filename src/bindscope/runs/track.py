@@ -17,7 +17,7 @@ from bindscope.errors import InputError, StoreError
 from bindscope.integrations.score import Probe
 from bindscope.results import Record, Results
 from bindscope.run_directory import SCHEMA_VERSION, now, versions
-from bindscope.show.run import Run
+from bindscope.show.run import KINDS, Run
 
 PAGE = "binding.html"
 FIGURES = {
@@ -68,10 +68,13 @@ def checkpoints(directory: Path) -> list[tuple[int, Path]]:
     found = [
         (int(match[1]), place)
         for place in directory.iterdir()
-        if (match := NUMBER.search(place.name)) and any((place / name).is_file() for name in ("modules.json", "config.json"))
+        if (match := NUMBER.search(place.name))
+        and any((place / name).is_file() for name in ("modules.json", "config.json"))
     ]
     if not found:
-        raise StoreError(f"{directory} holds no checkpoint; expected directories such as checkpoint-100 with a saved model")
+        raise StoreError(
+            f"{directory} holds no checkpoint; expected directories such as checkpoint-100 with a saved model"
+        )
     return sorted(found)
 
 
@@ -88,7 +91,9 @@ def _encoders(name: str) -> tuple[Callable[[list[str]], Any], Callable[[list[str
     def items(texts: list[str], kind: str) -> Items:
         return Items(np.zeros((len(texts), 1, 1), dtype=np.int64), np.arange(len(texts)), kind, tuple(texts))
 
-    return lambda texts: encoder.encode(items(texts, "scene")), lambda texts: encoder.encode_queries(items(texts, "object"))
+    return lambda texts: encoder.encode(items(texts, "scene")), lambda texts: encoder.encode_queries(
+        items(texts, "object")
+    )
 
 
 def _records(row: dict[str, Any], vocabulary: str, seed: int) -> list[Record]:
@@ -119,18 +124,14 @@ def _records(row: dict[str, Any], vocabulary: str, seed: int) -> list[Record]:
 
 
 def _config(directory: Path, vocabulary: str) -> dict[str, Any]:
-    return {
+    known = {
         "schema_version": SCHEMA_VERSION,
         "bindscope": bindscope.__version__,
         "model": f"checkpoints of {directory.name}",
         "data": vocabulary,
         "command": f"bindscope track {directory}",
         "modality": "text",
-        "hash": "",
         "created": now(),
-        "options": {},
         "versions": versions(),
-        "fidelity": {},
-        "space": [],
-        "examples": [],
     }
+    return {name: kind() for name, (kind, _) in KINDS.items()} | known

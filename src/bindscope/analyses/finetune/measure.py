@@ -13,10 +13,9 @@ from bindscope.concepts import IntArray
 from bindscope.finetune.keep import harm_texts
 from bindscope.finetune.questions import Choice, Encode, Naming, Question, Vectors, all_questions, similarity_kept
 from bindscope.finetune.train import Tuned
-from bindscope.results import Record
 from bindscope.scenes import FloatArray
 from bindscope.streams import stream
-from bindscope.uncertainty import Interval, ObjectBootstrap, percentile
+from bindscope.uncertainty import Interval, ObjectBootstrap, Outcome, percentile
 
 BASE, RAW, AVERAGED = "base", "raw", "averaged"
 SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -50,8 +49,8 @@ def choose_average(tuned: Tuned, seed: int = 0) -> float:
 
 def before_after(
     tuned: Tuned, share: float, seed: int = 0, count: int = 400, say: Say = lambda text: None
-) -> list[Record]:
-    """Records of every question for the base, the raw tuned weights and the averaged ones, changes, and the curve between."""
+) -> list[Outcome]:
+    """Figures of every question for the base, the raw tuned weights and the averaged ones, changes, and the curve between."""
     questions = all_questions(tuned.parts, seed, count)
     texts = harm_texts(HARM_TEXTS, seed)
     found: dict[str, Asked] = {}
@@ -75,9 +74,9 @@ def ask(questions: Sequence[Question], texts: Sequence[str], encode: Encode) -> 
     return Asked(right, encode(texts))
 
 
-def _states(question: Question, found: Mapping[str, Asked], seed: int) -> list[Record]:
+def _states(question: Question, found: Mapping[str, Asked], seed: int) -> list[Outcome]:
     """Figures of one question in every state, and the changes from the base."""
-    made: list[Record] = []
+    made: list[Outcome] = []
     for key, metric in _metrics(question):
         rows = {name: asked.right[key] for name, asked in found.items()}
         there = ~np.isnan(rows[BASE])
@@ -103,13 +102,13 @@ def _metrics(question: Question) -> list[tuple[str, str]]:
 
 def _figure(
     question: Question, metric: str, weights: str, answers: FloatArray, bootstrap: ObjectBootstrap, seed: int
-) -> Record:
+) -> Outcome:
     ends = never_a_point(bootstrap.mean(answers), answers)
     chance, top = question.chance, None
     if isinstance(question, Naming):
         chance = 0.5 if metric == "binding_preference" else chance
         top = question.ceiling if metric == "object_recognition" else None
-    return _record(question, metric, {"weights": weights}, float(answers.mean()), ends, len(answers), seed, chance, top)
+    return _record(question, metric, {"weights": weights}, float(answers.mean()), ends, len(answers), chance, top)
 
 
 def _record(
@@ -119,31 +118,27 @@ def _record(
     value: float,
     ends: Interval,
     rows: int,
-    seed: int,
     chance: float | None = None,
     ceiling: float | None = None,
-) -> Record:
+) -> Outcome:
     side = str(question.extra.get("side"))
     rest = {key: value for key, value in question.extra.items() if key != "side"}
-    return Record(
-        "finetune",
+    return Outcome.number(
         metric,
         value,
-        "zero_shot",
-        side,
+        ends,
+        target=side,
+        estimator="zero_shot",
         split="train" if side == "train" else "test",
-        ci_low=ends.low,
-        ci_high=ends.high,
         chance=chance,
         ceiling=ceiling,
         n_scenes=rows,
         n_objects=len(np.unique(question.objects)),
-        seed=seed,
         extra={**more, "question": question.name, **rest},
     )
 
 
-def headlines(records: Sequence[Record]) -> list[Record]:
+def headlines(records: Sequence[Outcome]) -> list[Outcome]:
     """The figures of the weights that are saved, without extra: objects and binding on closed scenes of held-out objects."""
     wanted = [r for r in records if r.extra["weights"] == AVERAGED and r.extra["question"] == "naming_closed"]
     return [replace(record, extra={}) for record in wanted if "change" not in record.extra]
@@ -168,7 +163,7 @@ def never_a_point(ends: Interval, answers: FloatArray) -> Interval:
     return Interval(value - reach if value > 0 else value, value + reach if value < 1 else value)
 
 
-def _kept(found: Mapping[str, Asked], name: str, seed: int) -> Record:
+def _kept(found: Mapping[str, Asked], name: str, seed: int) -> Outcome:
     """Rank correlation of the similarities of own sentences with the base, its interval over resampled sentences."""
     before, after = found[BASE].vectors, found[name].vectors
     rng = stream(seed, "finetune suite", 7)
@@ -176,25 +171,21 @@ def _kept(found: Mapping[str, Asked], name: str, seed: int) -> Record:
     for _ in range(50):
         some = np.unique(rng.integers(len(before), size=len(before)))
         draws.append(similarity_kept(before[some], after[some]))
-    low, high = percentile(np.array(draws))
-    return Record(
-        "finetune",
-        "similarity_kept",
-        similarity_kept(before, after),
-        target="own_sentences",
-        split="test",
-        ci_low=low,
-        ci_high=high,
-        ceiling=1.0,
-        n_scenes=len(before),
-        seed=seed,
-        extra={"weights": name},
-    )
+    value = similarity_kept(before, after)
+    return kept_outcome(value, {"weights": name}, percentile(np.array(draws)), len(before))
+
+
+def kept_outcome(
+    value: float, extra: Mapping[str, Any], ends: Interval | None = None, texts: int = HARM_TEXTS
+) -> Outcome:
+    """How far the similarities of own sentences are those of the base; 1: no harm."""
+    words = {"target": "own_sentences", "split": "test", "ceiling": 1.0, "n_scenes": texts, "counts_objects": False}
+    return Outcome.number("similarity_kept", value, ends, extra=extra, **words)
 
 
 def curve(
     tuned: Tuned, questions: Sequence[Question], texts: Sequence[str], found: Mapping[str, Asked], seed: int
-) -> list[Record]:
+) -> list[Outcome]:
     """Binding and harm along the line from the base (0) to the tuned weights (1)."""
     wanted = [question for question in questions if question.name in ("naming_closed", "swaps_closed_own")]
     made = []
@@ -204,17 +195,7 @@ def curve(
             answers = asked.right[question.name]
             metric = "object_recognition" if isinstance(question, Naming) else "swap_accuracy"
             ends = never_a_point(_bootstrap(question.objects, seed).mean(answers), answers)
-            made.append(_record(question, metric, {"share": share}, float(answers.mean()), ends, len(answers), seed))
+            made.append(_record(question, metric, {"share": share}, float(answers.mean()), ends, len(answers)))
         kept = similarity_kept(found[BASE].vectors, asked.vectors)
-        made.append(
-            Record(
-                "finetune",
-                "similarity_kept",
-                kept,
-                target="own_sentences",
-                split="test",
-                seed=seed,
-                extra={"share": share},
-            )
-        )
+        made.append(kept_outcome(kept, {"share": share}))
     return made

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bindscope.finetune.card import QUESTIONS, STATES, is_change
-from bindscope.results import Record
+from bindscope.results import Record, Results
 from bindscope.show.blocks import Block, Cell, Gallery, Note, Section, Table, every_row, heading, numeric
 from bindscope.show.curves import Along, curves
 from bindscope.show.figures import BLUE, GREEN, GREY, ORANGE, Figure, Series
@@ -136,20 +135,9 @@ def _checkpoints(records: Sequence[Record]) -> Figure | None:
     return curves("track", "Binding over checkpoints", families, "share", along=STEP) if families else None
 
 
-def _progress(learning: Sequence[Mapping[str, Any]]) -> Figure | None:
+def _progress(learning: Results) -> Figure | None:
     """Validation objects over the steps of training."""
-    families = [
-        (look, [_point(line, name) for line in learning if line.get(name) is not None])
-        for name, look in WATCHED.items()
-    ]
+    families = [(look, learning.select(metric=name).records) for name, look in WATCHED.items()]
     families = [(look, points) for look, points in families if points]
-    return (
-        curves("finetune_training", "Validation objects over training", families, "share", along=STEP)
-        if families
-        else None
-    )
-
-
-def _point(line: Mapping[str, Any], name: str) -> Record:
-    metric = "similarity_kept" if name == "similarity" else "swap_accuracy" if "swaps" in name else "object_recognition"
-    return Record("finetune", metric, line[name], split="test", extra={"step": line["step"]})
+    title = "Validation objects over training"
+    return curves("finetune_training", title, families, "share", along=STEP) if families else None
