@@ -183,6 +183,16 @@ def test_a_recipe_and_a_known_space_refuse_look_alikes(tmp_path: Path) -> None:
         read_labels(written(tmp_path, rows), space)
 
 
+@pytest.mark.parametrize(("slip", "meant"), [("bmue", "blue"), ("blu", "blue"), ("bluest", "blue"), ("b]lue", "blue")])
+def test_a_value_in_a_single_cell_is_told(tmp_path: Path, slip: str, meant: str) -> None:
+    rows = scenes(shapes=("cube", "ball", "cone"))
+    file = written(tmp_path, [(slip, *rows[30][1:]), *rows])
+    with pytest.warns(BindscopeWarning, match=rf"values of color in few cells only: '{slip}' \(1, like '{meant}'\)"):
+        assert read_labels(file).space.concepts[0].size == 4
+    few = written(tmp_path, [("bmue", "cube", "red", "ball"), *scenes(("red", "blue"))[:6]])
+    assert read_labels(few).space.concepts[0].size == 3  # of so few rows nothing is rare
+
+
 FILLERS = "None nan NaN NA null N/A n/a - -- — 0 0.0 blank none <NA> #N/A nil ?".split()
 
 

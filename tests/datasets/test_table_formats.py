@@ -74,6 +74,16 @@ def test_json_lines_of_numbers_nulls_and_other_keys(tmp_path: Path) -> None:
         ("t.jsonl", b'{"object1_a": ' + b"9" * 5000 + b"}", "line 1 is not JSON"),
         ("t.jsonl", b"\n\n", "the table has no rows"),
         ("t.jsonl", b'{"a": 1}', "no columns object1_<concept>"),
+        (
+            "t.csv",
+            text(",").replace(b"\nblue", b'\n"blue', 1) + b'"blue,cube,red,ball\n',
+            "quote before it is not closed|not a CSV",
+        ),
+        (
+            "t.csv",
+            text(",", [*ROWS[:3], ("red", "cube", "blue", '"ball'), *ROWS, ("red", "cube", "blue", 'x"')]),
+            "not closed",
+        ),
         ("t.tsv", text(","), "separated by commas, expected tabs; save the file with tabs"),
         ("t.csv", text("\t"), "separated by tabs, expected commas"),
         ("t.csv", gzip.compress(text(",")), "gzip data: give it a name in .gz"),
@@ -114,6 +124,13 @@ def test_pipes_devices_and_directories_are_refused_before_they_block(tmp_path: P
         read_labels(tmp_path / ("x" * 300 + name))
     with pytest.raises(StoreError, match="cannot read"):
         read_labels(f"{tmp_path}/a\0{name}")
+
+
+def test_text_of_a_parquet_file_that_is_no_text(tmp_path: Path) -> None:
+    column = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    pq.write_table(pa.table({"object1_a": column}), tmp_path / "t.parquet")
+    with pytest.raises(StoreError, match=r"not a whole parquet file .*decode"):
+        read_labels(tmp_path / "t.parquet")
 
 
 def test_files_that_unpack_to_far_more_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,6 +196,20 @@ def test_declared_sizes_beyond_the_file_are_refused_before_reading(tmp_path: Pat
             read_vectors(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [(b"{'descr'", b"('descr'"), (b"'<f4'", b"'<f\xff"), (b"shape", b"sh\npe"), (b"(30, 8)", b'(30, """')],
+)
+def test_broken_headers_are_one_line(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    np.save(tmp_path / "v.npy", VECTORS)
+    content = (tmp_path / "v.npy").read_bytes()
+    assert change[0] in content
+    (tmp_path / "v.npy").write_bytes(content.replace(*change))
+    with pytest.raises(StoreError, match=r"cannot read .*; it may be cut short or of another kind") as caught:
+        read_vectors(tmp_path / "v.npy")
+    assert "\n" not in str(caught.value)
+
+
 def test_archives_and_tables_that_unpack_to_far_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bindscope.encoders.arrays.MAX_INFLATED", 10_000)
     np.savez_compressed(tmp_path / "v.npz", vectors=np.ones((10_000, 100), dtype=np.float32))
@@ -398,7 +412,7 @@ EVERY = np.concatenate([OV, NV, SV])
         ),
         ({"objects": OV, "n": NV, "shape": SV, "n_names": np.array(["1", "2", "3"])}, "value in .*n_names: '3'"),
         ({"objects": OV, "n": NV, "shape": SV, "n_names": np.array(["1", "2", "2"])}, "ask for the same"),
-        ({"objects": OV * 0, "n": NV, "shape": SV}, "objects: all 6 queries are equal"),
+        ({"objects": OV * 0, "n": NV, "shape": SV}, "objects: the queries are zeros"),
         ({"objects": OV, "n": NV, "shape": SV * 0 + 1}, "shape: all 2 queries are equal"),
         ({"objects": OV[[0] * 6], "n": NV, "shape": SV}, "objects: all 6 queries are equal"),
     ],

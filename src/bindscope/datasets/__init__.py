@@ -48,7 +48,7 @@ TEXT_OPTIONS = {
     "?seed=1": "seed of that sample (0)",
 }
 DATASETS = Registry[Callable[..., Dataset]]("data set", "bindscope.datasets", LOADERS, PATTERNS, ":")
-_FILES = {".yaml": "text", ".yml": "text", ".csv": "labels", ".parquet": "labels"}
+_FILES = {".yaml": "text", ".yml": "text"} | dict.fromkeys((".csv", ".parquet", ".tsv", ".jsonl", ".gz"), "labels")
 
 
 def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:

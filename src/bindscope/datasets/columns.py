@@ -237,9 +237,19 @@ def _csv_rows(path: Path, text: str, separator: str) -> tuple[list[str], list[li
             continue  # a blank line
         if len(row) != len(header):
             raise TableError(f"{path}: line {reader.line_num} has {len(row)} cells, the header has {len(header)}")
+        _refuse_swallowed(path, row, len(header), separator, reader.line_num)
         rows.append(row)
         lines.append(reader.line_num)
     return header, rows, lines
+
+
+def _refuse_swallowed(path: Path, row: Sequence[str], width: int, separator: str, line: int) -> None:
+    """A quote that is never closed makes a single cell of whole lines, and their rows vanish."""
+    for cell in row:
+        if "\n" in cell and any(part.count(separator) >= max(1, width - 2) for part in cell.splitlines()[1:]):
+            raise TableError(
+                f"{path}: a cell that ends in line {line} holds whole lines of the table; a quote before it is not closed"
+            )
 
 
 def _refuse_other_separator(path: Path, header: Sequence[str], own: str) -> None:
@@ -263,9 +273,9 @@ def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
             _refuse_declared(path, table.metadata.num_rows)
             _refuse_twice(path, header, wanted)
             read = table.read(columns=[name for name in header if wanted(name)])
-        except pa.ArrowException as error:
+            cells = {name: _parquet_words(path, name, read.column(name)) for name in header if wanted(name)}
+        except (pa.ArrowException, UnicodeDecodeError) as error:
             raise StoreError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]})") from error
-    cells = {name: _parquet_words(path, name, read.column(name)) for name in header if wanted(name)}
     return Columns(path, tuple(header), cells)
 
 

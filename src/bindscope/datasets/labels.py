@@ -23,7 +23,7 @@ from bindscope.datasets.columns import Columns, read_columns, write_columns
 from bindscope.datasets.headers import IGNORED, refuse_reserved, slots_and_concepts, wanted
 from bindscope.datasets.items import Dataset, Items, RowNames, query_items
 from bindscope.datasets.missing import Words, filler_note, without_missing
-from bindscope.datasets.spellings import alike_note, normal_form, shown_word
+from bindscope.datasets.spellings import alike_note, normal_form, rare_note, shown_word
 from bindscope.errors import BindscopeWarning, InputError, TableError, UnknownNameError
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
@@ -174,13 +174,16 @@ def row_names(columns: Columns, rows: IntArray) -> RowNames:
 
 
 def _spelling_notes(columns: Columns, concepts: Sequence[str], words: Words, keep: bool) -> list[str]:
-    """What is to be told of values that look alike, where they are kept apart; else they are refused."""
-    notes = []
+    """What is to be told of rare values, and of those that look alike where they are kept apart; else those are refused."""
+    notes: list[str | None] = []
     for concept in concepts:
         counts: Counter[str] = Counter()
         for (_, name), cells in words.items():
             counts.update(word for word in cells if word is not None and name == concept)
-        notes.append(alike_note(concept, counts, keep, f"{columns.path}: "))
+        notes += [
+            alike_note(concept, counts, keep, f"{columns.path}: "),
+            rare_note(concept, counts, f"{columns.path}: "),
+        ]
     return [note for note in notes if note]
 
 

@@ -11,7 +11,8 @@ no scene shows an animal or a texture twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from bindscope.concepts import IntArray
 from bindscope.datasets.captions import said_place
 from bindscope.datasets.columns import Columns
-from bindscope.datasets.spellings import is_filler
+from bindscope.datasets.spellings import is_filler, rare_note
 from bindscope.errors import TableError, UnknownNameError
 
 NEEDED = ("character_name", "character2_name", "character_texture", "character2_texture")
@@ -72,18 +73,24 @@ def objects(columns: Columns, world: str | None) -> Objects:
 def _place_notes(
     columns: Columns, names: Sequence[Words], places: Sequence[Words], slots: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """A sentence on rows whose characters have no place, where places have names."""
+    """What is to be told of rows whose characters have no place, and of rare places, where places have names."""
     if slots == UNPLACED:
         return ()
-    known = [any(name and place for name, place in zip(n, p, strict=True)) for n, p in
-             zip(zip(*names, strict=True), zip(*places, strict=True), strict=True)]  # fmt: skip
-    bare = known.count(False)
-    if not bare:
-        return ()
-    return (
-        f"{columns.path}: {bare:,} of {len(known):,} rows name no place; there the first character is taken to stand "
-        f"{said_place(slots[0])}",
-    )
+    standing = [[place for name, place in zip(*pair, strict=True) if name and place] for pair in _rows(names, places)]
+    rare = rare_note("the places", Counter(place for row in standing for place in row), f"{columns.path}: ")
+    bare = sum(not row for row in standing)
+    told = [rare] if rare else []
+    if bare:
+        told.append(
+            f"{columns.path}: {bare:,} of {len(standing):,} rows name no place; there the first character is taken to "
+            f"stand {said_place(slots[0])}"
+        )
+    return tuple(told)
+
+
+def _rows(names: Sequence[Words], places: Sequence[Words]) -> Iterator[tuple[tuple[str | None, ...], ...]]:
+    """The names and the places of both characters, row by row."""
+    return zip(zip(*names, strict=True), zip(*places, strict=True), strict=True)
 
 
 def _rows_of_world(columns: Columns, world: str | None) -> list[int]:

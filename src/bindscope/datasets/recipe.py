@@ -43,6 +43,7 @@ from bindscope.datasets.items import Dataset
 from bindscope.datasets.spellings import alike_note
 from bindscope.datasets.text import TextScenes, build
 from bindscope.errors import BindscopeError, InputError, StoreError, UnknownNameError
+from bindscope.files import refuse_irregular
 from bindscope.names import Option, read_options, split_options
 
 OPTIONS = {
@@ -254,6 +255,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    refuse_irregular(path)
     try:
         content = yaml.load(path.read_bytes(), _Loader)  # a SafeLoader
     except OSError as error:

@@ -6,6 +6,7 @@ blanks, dashes and quotes, letters of other alphabets that look Latin, and the s
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ import numpy as np
 
 from bindscope.errors import TableError
 
+MANY = 10  # cells of a typical value from which on a value in a single cell is told
 KEEP = "keep_spellings=true"
 _DOUBLE, _SINGLE = (
     "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u2036\u301d\u301e\u301f\uff02",
@@ -97,6 +99,26 @@ def alike_note(concept: str, counts: Mapping[str, int], keep: bool, where: str =
     if not keep:
         raise TableError(f"{found}; write them alike, or keep them apart with ?{KEEP} (--keep-spellings)")
     return f"{found}; they are kept apart"
+
+
+def rare_note(concept: str, counts: Mapping[str, int], where: str = "") -> str | None:
+    """A sentence on values in far fewer cells than the others, each with the frequent one that it may be; None without any.
+
+    counts: cells that hold each value. A value is rare below a twentieth of the median, or alone where that is 10 and more.
+    """
+    typical = float(np.median(list(counts.values()))) if counts else 0.0
+    rare = [word for word in sorted(counts) if typical >= MANY and counts[word] <= max(1.0, typical / 20)]
+    if not rare:
+        return None
+    often = [word for word in counts if word not in rare]
+    shown = [f"{shown_word(word, rare)} ({counts[word]:,}{_meant(word, often)})" for word in rare[:3]]
+    more = f" and {len(rare) - 3:,} more" if len(rare) > 3 else ""
+    return f"{where}values of {concept} in few cells only: {', '.join(shown)}{more}; look whether they are slips of the pen"
+
+
+def _meant(word: str, often: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, often, n=1, cutoff=0.6)
+    return f", like {near[0]!r}" if near else ""
 
 
 def shown_word(word: str, group: Iterable[str]) -> str:

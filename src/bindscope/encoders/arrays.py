@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ FORMATS = ".npz, .npy, .safetensors or .parquet"
 PARQUET = (".parquet", ".pq")
 _DIMENSION = re.compile(r"(?:dim_?)?([0-9]{1,6})")
 _FAMILY = re.compile(r"(.*?)([0-9]{1,6})", re.DOTALL)
+# What numpy and zipfile raise for files that are cut short, altered or of another kind.
+FAULTS = (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, SyntaxError,
+          tokenize.TokenError, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # fmt: skip
 Arrays = Mapping[str, NDArray[Any]]
 Words = list[str | None]
 
@@ -132,7 +136,8 @@ class ParquetFile:
 
     def words(self, name: str) -> Words:
         """Cells of a column as words without blanks around them; None where empty."""
-        return [None if cell is None else str(cell).strip() or None for cell in self.column(name).to_pylist()]
+        cells = _guarded(self.path, lambda: self.column(name).to_pylist())
+        return [None if cell is None else str(cell).strip() or None for cell in cells]
 
     @property
     def lists(self) -> list[str]:
@@ -254,8 +259,7 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
         raise StoreError(f"cannot read {path}: no such file") from None
     except IsADirectoryError:
         raise StoreError(f"cannot read {path}: it is a directory, expected a file") from None
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, ArrowException, SafetensorError,
-            NotImplementedError, RuntimeError) as error:  # fmt: skip
+    except (*FAULTS, ArrowException, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "it ends too early"
         raise StoreError(f"cannot read {path}: {reason}; it may be cut short or of another kind") from error
 

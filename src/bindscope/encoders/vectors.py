@@ -285,6 +285,8 @@ def read_queries(path: Path, table: SceneTable, dim: int, array: str | None = No
             raise VectorsError(
                 f"{path}: queries have {found.shape[1]} dimensions, the vectors {dim}; they must share a space"
             )
+        if not found.any(axis=1).all():
+            raise VectorsError(f"{path}, {name}: the queries are zeros, so they ask for nothing; make them anew")
         if len(found) > 1 and (found == found[0]).all():
             raise VectorsError(
                 f"{path}, {name}: all {len(found)} queries are equal, so they ask for nothing; make them anew"
