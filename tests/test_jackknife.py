@@ -122,13 +122,14 @@ def test_exact_fits_have_a_width() -> None:
     assert same.low < same.high
 
 
-def test_nothing_to_leave_out_is_unknown() -> None:
-    """One value of each concept; two objects that every scene shows both."""
-    space = space_of(1, 1)
-    table = SceneTable.build(space, [[[0, 0]]] * 3)
-    assert np.isnan(Jackknife.of(table).interval(Outcome.mean("right", np.ones(3)))).all()
+def test_nothing_to_leave_out() -> None:
+    """One value of each concept; two objects that every scene shows both: as many scenes as objects, or nothing."""
     both = SceneTable.build(space_of(2, 2), [[[0, 0], [1, 1]]] * 4)
-    assert np.isnan(Jackknife.of(both).interval(Outcome.mean("right", np.ones(4)))).all()
+    low, high = Jackknife.of(both).interval(Outcome.mean("right", [1.0, 0.0, 1.0, 0.0]))
+    assert (low, high) == pytest.approx((0.0945, 0.9055), abs=1e-3)
+    table = SceneTable.build(space_of(1, 1), [[[0, 0]]] * 3)
+    assert Jackknife.of(table).interval(Outcome.mean("right", np.ones(3))).low == pytest.approx(0.2065, abs=1e-3)
+    assert np.isnan(Jackknife.of(table).interval(Outcome.r2("r2", np.ones(3), np.ones(3)))).all()
 
 
 def test_an_own_interval_is_kept() -> None:

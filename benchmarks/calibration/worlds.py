@@ -98,7 +98,7 @@ def object_vectors(kind: Kind, values: NDArray[np.int64], dim: int, rng: np.rand
         return np.asarray(np.prod(factors, axis=0))
     bag = np.sum(factors, axis=0) / np.sqrt(len(factors))
     own = rng.standard_normal(bag.shape)
-    return {"bag": bag, "object": own, "mixed": (bag + own) * np.sqrt(0.5)}[kind]
+    return np.asarray({"bag": bag, "object": own, "mixed": (bag + own) * np.sqrt(0.5)}[kind])
 
 
 def strict(scores: Array, members: NDArray[np.int64]) -> Array:

@@ -83,14 +83,19 @@ class Jackknife:
         return cls(table.object_codes, table.candidate_values)
 
     def interval(self, outcome: Outcome) -> Interval:
-        """The interval of an outcome; its own where it brings one, UNKNOWN where nothing can be left out."""
+        """The interval of an outcome; its own where it brings one.
+
+        Where nothing can be left out, since every scene shows every value, a share gets the interval of as many scenes as
+        there are objects, and another figure none.
+        """
         if outcome.ends is not None or outcome.top is None or outcome.below is None or outcome.value is None:
             return outcome.ends or UNKNOWN
         own = self._at(outcome)
-        spread = own.spread(outcome)
+        spread, theta = own.spread(outcome), outcome.value + outcome.shift
+        if spread is None and is_share(outcome):
+            spread = Spread(theta * (1.0 - theta) / own._sizes(outcome)[1], _NORMAL)
         if spread is None:
             return UNKNOWN
-        theta = outcome.value + outcome.shift
         if is_share(outcome):
             low, high = wilson(theta, spread, *own._sizes(outcome))
         else:
@@ -154,7 +159,17 @@ class Jackknife:
 
     def _at(self, outcome: Outcome) -> Jackknife:
         """The jackknife of the outcome's rows."""
-        return self if outcome.codes is None else Jackknife(outcome.codes, self.values)
+        if outcome.codes is None:
+            return self
+        kept = self._others.get(id(outcome.codes))
+        if kept is None:
+            kept = Jackknife(outcome.codes, self.values)
+            self._others[id(outcome.codes)] = kept  # holds the codes, so the number stays theirs
+        return kept
+
+    @cached_property
+    def _others(self) -> dict[int, Jackknife]:
+        return {}
 
     def _sizes(self, outcome: Outcome) -> tuple[int, int]:
         """Numbers of rows that count and of different objects that they show."""

@@ -8,9 +8,10 @@ import pytest
 from bindscope.analyses.context import Context
 from bindscope.analyses.recognition.measure import measure, spread
 from bindscope.embeddings import Embeddings, Queries
+from bindscope.jackknife import Jackknife
 from bindscope.recognition import SceneRecognition, recognition_outcomes, zero_shot
 from bindscope.results import Record, Results
-from bindscope.uncertainty import ObjectBootstrap
+from bindscope.uncertainty import ObjectBootstrap, Outcome
 from planted import plant, scenes
 
 
@@ -76,14 +77,16 @@ def test_figures_and_intervals_are_those_of_the_rows() -> None:
     for target, values in (("mean", right.mean(axis=1)), ("joint", right.all(axis=1)), ("c0", right[:, 0])):
         record = results.one(metric="concept_recognition", target=target)
         assert record.value == pytest.approx(values.mean())
-        assert (record.ci_low, record.ci_high) == pytest.approx(bootstrap.mean(values))
+        assert (record.words_low, record.words_high) == pytest.approx(tuple(bootstrap.mean(values)))
+        other = Jackknife.of(found.table).interval(Outcome.mean("concept_recognition", values))
+        assert (record.ci_low, record.ci_high) == pytest.approx(tuple(other))
         alone = next(r for r in results.select(metric="concept_recognition", target=target) if r.extra)
         assert alone.extra == {"scenes": "unshared"}
         assert alone.value == pytest.approx(values[rows].mean())
-        assert (alone.ci_low, alone.ci_high) == pytest.approx(bootstrap.mean(values, rows))
+        assert (alone.words_low, alone.words_high) == pytest.approx(bootstrap.mean(values, rows))
     objects = results.one(metric="object_recognition", target="unshared")
     assert objects.value == pytest.approx(outcomes.objects.right[rows].mean())
-    assert (objects.ci_low, objects.ci_high) == pytest.approx(bootstrap.mean(outcomes.objects.right, rows))
+    assert (objects.words_low, objects.words_high) == pytest.approx(bootstrap.mean(outcomes.objects.right, rows))
 
 
 def test_scenes_that_are_not_there_are_null() -> None:

@@ -12,11 +12,12 @@ from bindscope.analyses.sides import TwoSides, two_sides
 from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings
 from bindscope.encoders.base import Vectors
+from bindscope.jackknife import Jackknife
 from bindscope.probes import ProbeSet, probed
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.streams import stream
-from bindscope.uncertainty import ObjectBootstrap, Outcome
+from bindscope.uncertainty import UNKNOWN, Interval, ObjectBootstrap, Outcome
 
 Say = Callable[[str], None]
 
@@ -93,8 +94,13 @@ class Context:
 
     @cached_property
     def bootstrap(self) -> ObjectBootstrap:
-        """Intervals over resampled objects."""
+        """Intervals for these words: objects resampled."""
         return ObjectBootstrap.of(self.table, self.seed)
+
+    @cached_property
+    def jackknife(self) -> Jackknife:
+        """Intervals for other words: values left out."""
+        return Jackknife.of(self.table)
 
     @cached_property
     def _bootstraps(self) -> dict[int, ObjectBootstrap]:
@@ -124,11 +130,11 @@ class Context:
         return some
 
     def records(self, analysis: str, outcomes: Iterable[Outcome]) -> list[Record]:
-        """Records of figures, with their intervals."""
+        """Records of figures, with both intervals: for other words (`ci`), and for these words (`words`)."""
         return [self._record(analysis, one) for one in outcomes]
 
     def _record(self, analysis: str, one: Outcome) -> Record:
-        interval = one.interval(self.bootstrap_of(one))
+        other, these = self.intervals(one)
         return Record(
             analysis,
             one.metric,
@@ -137,8 +143,10 @@ class Context:
             one.target,
             split=one.split,
             coverage=one.coverage,
-            ci_low=interval.low,
-            ci_high=interval.high,
+            ci_low=other.low,
+            ci_high=other.high,
+            words_low=these.low,
+            words_high=these.high,
             chance=one.chance,
             ceiling=one.ceiling,
             n_scenes=one.rows,
@@ -147,6 +155,13 @@ class Context:
             seed=self.seed,
             extra=one.extra,
         )
+
+    def intervals(self, one: Outcome) -> tuple[Interval, Interval]:
+        """For other words, and for these words; a figure that brings an interval has the first alone."""
+        if one.ends is not None or one.top is None:
+            return one.ends or UNKNOWN, UNKNOWN
+        these = self.jackknife.not_exact(one, one.interval(self.bootstrap_of(one)))
+        return self.jackknife.interval(one), these
 
     def _n_objects(self, one: Outcome) -> int | None:
         if not one.counts_objects:
