@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from bindscope.datasets.images.drawn import plan
-from bindscope.datasets.images.rendered import SolidPictures, refuse_missing_pyvista
+from bindscope.datasets.images.rendered import SolidPictures
 from bindscope.datasets.images.solids import Stage, convex_hull, corners, filled, in_front, orbit, visible_shares
 from bindscope.datasets.images.store import draw_all
 from bindscope.datasets.images.vocabulary import COLORS, SOLID_SHAPES, VISION, ciede2000, lab, linear, smallest_distance
@@ -182,11 +183,10 @@ def test_distances_are_those_of_the_published_test_data() -> None:
 
 
 def test_without_pyvista_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pyvista", None)
+    monkeypatch.delitem(sys.modules, "bindscope.datasets.images.rendered")
     with pytest.raises(MissingExtraError, match=r"clevr: needs pyvista.*bindscope\[render\]"):
-        refuse_missing_pyvista()
-    with pytest.raises(MissingExtraError, match="pyvista"):
-        plan("clevr:2x2").painter.to_json()
+        plan("clevr:2x2")
 
 
 def test_shapes_have_their_words() -> None:

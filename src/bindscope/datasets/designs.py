@@ -1,4 +1,7 @@
-"""Which objects stand together: all scenes of m objects in object order, or a seeded sample of them."""
+"""Which objects stand together: all scenes of m objects in object order, or a seeded sample; and `symbolic:`.
+
+`symbolic:V1xV2x...` is such a design alone, without words or pictures.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,15 @@ from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable, concatenate
 
 MAX_ROWS = 2_000_000
+OPTIONS = {
+    "m": Option(2, int, 1, 8),
+    "same": Option(False, bool),
+    "singles": Option(False, bool),
+    "replicates": Option(1, int, 1, 1000),
+    "scenes": Option(None, int, 1, MAX_ROWS),
+    "seed": Option(0, int, 0),
+}
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def count_scenes(n_objects: int, m: int, same: bool) -> int:
@@ -74,17 +86,6 @@ def _skip_used(codes: IntArray) -> IntArray:
         for used in np.sort(codes[:, :slot], axis=1).T:
             codes[:, slot] += codes[:, slot] >= used
     return codes
-
-
-OPTIONS = {
-    "m": Option(2, int, 1, 8),
-    "same": Option(False, bool),
-    "singles": Option(False, bool),
-    "replicates": Option(1, int, 1, 1000),
-    "scenes": Option(None, int, 1, MAX_ROWS),
-    "seed": Option(0, int, 0),
-}
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def load_symbolic(rest: str, name: str) -> Dataset:

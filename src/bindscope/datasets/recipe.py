@@ -1,4 +1,6 @@
-"""Recipe files for `text:FILE.yaml`: one's own concepts, values and wording.
+"""`text:AxB`, captions of the built-in word lists, and `text:FILE.yaml`, recipe files with one's own words.
+
+A recipe file holds:
 
     concepts:                     # order matters; the last one runs fastest
       size: [small, large]
@@ -55,6 +57,25 @@ OPTIONS = {
     "scenes": Option(None, int, 1, MAX_ROWS),
     "seed": Option(None, int, 0),
     "keep_spellings": Option(None, bool),
+}
+
+
+ADJECTIVES = tuple(
+    "red blue green yellow purple orange pink brown gray black "
+    "small large tiny round sharp rough bumpy smooth matte glossy".split()
+)
+NOUNS = tuple(
+    "circle square triangle star heart spiral sphere cylinder cone pyramid "
+    "car cat dog man woman tree flower rock bird fish".split()
+)
+WORD_OPTIONS = {
+    "m": Option(2, int, 1, 3),
+    "same": Option(False, bool),
+    "singles": Option(False, bool),
+    "replicates": Option(1, int, 1, len(LEADS)),
+    "article": Option(False, bool),
+    "scenes": Option(None, int, 1, MAX_ROWS),
+    "seed": Option(0, int, 0),
 }
 
 
@@ -281,25 +302,6 @@ def _first_error(path: str, error: ValidationError) -> InputError:
     message = problem["msg"].removeprefix("Value error, ")
     said = message if message[1:2].isupper() else message[:1].lower() + message[1:]  # YAML stays YAML
     return InputError(f"{path}: {where}: {said}, got {problem['input']!r}"[:300])
-
-
-ADJECTIVES = tuple(
-    "red blue green yellow purple orange pink brown gray black "
-    "small large tiny round sharp rough bumpy smooth matte glossy".split()
-)
-NOUNS = tuple(
-    "circle square triangle star heart spiral sphere cylinder cone pyramid "
-    "car cat dog man woman tree flower rock bird fish".split()
-)
-WORD_OPTIONS = {
-    "m": Option(2, int, 1, 3),
-    "same": Option(False, bool),
-    "singles": Option(False, bool),
-    "replicates": Option(1, int, 1, len(LEADS)),
-    "article": Option(False, bool),
-    "scenes": Option(None, int, 1, MAX_ROWS),
-    "seed": Option(0, int, 0),
-}
 
 
 def load_words(rest: str, name: str) -> Dataset:

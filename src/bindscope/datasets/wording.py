@@ -67,9 +67,9 @@ def caption_set(dataset: Dataset, limit: int = MAX_SCENES, seed: int = 0, made: 
     tiled = np.tile(values, (len(texts), 1, 1))
     items = Items(tiled, np.tile(rows, len(texts)), "caption", tuple(text for block in texts for text in block))
     queries = _query_wordings(dataset, wording) if made else ()
-    told = tuple(order for _ in patterns for order in orders)
+    named = tuple(order for _ in patterns for order in orders)
     names = tuple(template.text for template in patterns for _ in orders)
-    return Captions(scenes, anchors, items, told, names, queries, _digest(items, queries))
+    return Captions(scenes, anchors, items, named, names, queries, _digest(items, queries))
 
 
 def _scenes(table: SceneTable, limit: int, seed: int, made: bool) -> tuple[IntArray, BoolArray, IntArray]:

@@ -1,4 +1,8 @@
-"""Flat pictures: anti-aliased shapes on a plain ground, drawn by arithmetic on whole batches."""
+"""Flat pictures: anti-aliased shapes on a plain ground, drawn by arithmetic on whole batches.
+
+A shape is a signed distance to its outline. An object is painted on a patch of pixels around it, the farthest object
+first; what each patch covers gives the visible share of the objects behind it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,10 @@ from bindscope.datasets.images.layout import MOVES, Layout, Path
 from bindscope.datasets.images.pictures import Pictures, Pixels
 from bindscope.scenes import BoolArray, FloatArray
 
+Floats = NDArray[np.floating[Any]]
+Singles = NDArray[np.float32]
 GROUND = (206.0, 206.0, 206.0)
+REACH = 1.12  # no shape reaches farther from its centre, in radii
 BATCH = 32
 _EDGE = 4  # pixels around a picture that are drawn and cut off
 _CELLS, _REACH = 48, 1.25  # cells of a mask per unit of length, and how far it goes
@@ -71,7 +78,7 @@ class FlatPictures(Pictures):
         ground = np.rint(np.array(GROUND) * layout.ground[:, None]).astype(np.uint8)
         canvas = np.broadcast_to(ground[:, None, None, :], (n, side, side, 3)).copy()
         shown = (values != ABSENT).any(axis=2)
-        sight = Sight.of(layout, shown, side)
+        coverage = Coverage.of(layout, shown, side)
         for slot in np.argsort(layout.front, axis=1).T:
             cells = values[np.arange(n), slot]
             shapes = np.where(shown[np.arange(n), slot], self.column(cells, "shape"), ABSENT)
@@ -80,8 +87,8 @@ class FlatPictures(Pictures):
                 patches = Patches.around(layout, rows, slot[rows], self.size, _EDGE)
                 cover = patches.cover(self.words("shape")[shape])
                 patches.lay(canvas, cover, self._colored(cells[rows], layout.gain[rows], patches))
-                sight.add(patches, slot[rows], cover)
-        return canvas[:, _EDGE:-_EDGE, _EDGE:-_EDGE], sight.shares(shown)
+                coverage.add(patches, slot[rows], cover)
+        return canvas[:, _EDGE:-_EDGE, _EDGE:-_EDGE], coverage.shares(shown)
 
     def _colored(self, cells: IntArray, gain: FloatArray, patches: Patches) -> NDArray[np.float32]:
         """Colour of each pixel: plain for rubber, with a sheen across it for metal."""
@@ -98,9 +105,6 @@ def metallic(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float
     along = (x + y) * np.float32(2.6)
     wave = np.abs(along - 2 * np.floor(along * np.float32(0.5)) - 1)  # a triangle wave, 0..1
     return np.asarray(2 * wave - 1)
-
-
-Floats = NDArray[np.floating[Any]]
 
 
 def signed_distance(shape: str, x: Floats, y: Floats) -> Floats:
@@ -191,9 +195,6 @@ _SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-Singles = NDArray[np.float32]
-
-
 @dataclass(frozen=True, eq=False)
 class Patches:
     """One object in each of b pictures: the pixels around it.
@@ -249,12 +250,11 @@ class Patches:
         )
 
 
-REACH = 1.12  # no shape reaches farther from its centre, in radii
-
-
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """Covers of objects, added from the farthest to the nearest, in the pictures in which any two may touch.
+class Coverage:
+    """How much of each pixel every object still shows, in the pictures in which any two objects may touch.
+
+    Objects are added from the farthest to the nearest.
 
     place `[n]`: position among the crowded pictures, -1 for the others. seen `[crowded, m, s, s]`; area `[crowded, m]`.
     """
@@ -264,7 +264,7 @@ class Sight:
     area: FloatArray
 
     @classmethod
-    def of(cls, layout: Layout, shown: BoolArray, side: int) -> Sight:
+    def of(cls, layout: Layout, shown: BoolArray, side: int) -> Coverage:
         """Nothing added yet."""
         crowded = touching(layout, shown)
         place = np.where(crowded, np.cumsum(crowded) - 1, -1)

@@ -40,11 +40,14 @@ from bindscope.files import whole_file
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable
 
-SIDECAR, SCHEMA = "scenes.json", 1
+LABELS, SIDECAR, SCHEMA = "labels.csv", "scenes.json", 1
 SIDECAR_KEYS = {"schema", "concepts", "candidates", "slots"}
 _OWN = re.compile(rb'\{"schema": [0-9]+(?:,|\}|\Z)')  # how the file that `render` writes begins
 FILE_COLUMNS = ("filename", "file", "image", "path", "file_name", "image_path")
 FOLDER_COLUMNS = ("world_name", "split")  # pictures may lie in a folder of that name
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
+MAX_PIXELS = 2**27  # of one picture; more are an error or an attack
+SHOWN = 5  # names in a message
 OPTIONS = {
     "labels": Option(None),
     "skip_broken": Option(False, bool),
@@ -258,18 +261,6 @@ def _shown(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
-def sidecar_text(table: SceneTable, slots: tuple[str, ...]) -> str:
-    """scenes.json of a table."""
-    concepts = [[concept.name, list(concept.values)] for concept in table.space.concepts]
-    content = {"schema": SCHEMA, "concepts": concepts, "candidates": table.candidates.tolist(), "slots": list(slots)}
-    return json.dumps(content, ensure_ascii=False) + "\n"
-
-
-SHOWN = 5
-MAX_PIXELS = 2**27  # of one picture; more are an error or an attack
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
-
-
 def faults(paths: Sequence[Path]) -> dict[int, str]:
     """What is wrong with each image that cannot be used, by position. O(pixels); PNG files by their checksums."""
     image = pillow("reading images")
@@ -317,9 +308,6 @@ def _fault(image: Any, path: Path) -> str:
     return ""
 
 
-LABELS = "labels.csv"
-
-
 def write_folder(dataset: Dataset, directory: str | Path) -> Path:
     """Write images, labels.csv and scenes.json; the directory appears whole or not at all.
 
@@ -340,6 +328,13 @@ def write_folder(dataset: Dataset, directory: str | Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return place
+
+
+def sidecar_text(table: SceneTable, slots: tuple[str, ...]) -> str:
+    """scenes.json of a table."""
+    concepts = [[concept.name, list(concept.values)] for concept in table.space.concepts]
+    content = {"schema": SCHEMA, "concepts": concepts, "candidates": table.candidates.tolist(), "slots": list(slots)}
+    return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def _refuse_foreign(place: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.scenes import BoolArray, FloatArray
 
+Keys = NDArray[np.uint64]
 MOVES = ("position", "camera", "light")
 CLOSEST = 0.2  # the left one of two objects stays left by this much of a large radius
 _POSITION, _TURN, _SIZE, _CAMERA, _LIGHT, _FRONT = range(1, 7)
@@ -112,7 +113,7 @@ def arrange(dice: Dice, scale: FloatArray, jitter: float, moves: tuple[str, ...]
     return Layout(rounded(centre), rounded(radius), rounded(angle), front, rounded(gain), rounded(ground))
 
 
-class Sights(Protocol):
+class Occlusion(Protocol):
     """How kinds of objects hide each other."""
 
     def path(self, rear: int, front: int, m: int) -> Path:
@@ -123,7 +124,7 @@ class Sights(Protocol):
 
 
 def overlapped(
-    layout: Layout, shown: BoolArray, kinds: IntArray, sights: Sights, share: FloatArray, odd: BoolArray
+    layout: Layout, shown: BoolArray, kinds: IntArray, occlusion: Occlusion, share: FloatArray, odd: BoolArray
 ) -> Layout:
     """The layout with neighbours moved together until the one in front hides `share` `[n]` of the other.
 
@@ -135,7 +136,7 @@ def overlapped(
     centre, front = layout.centre.copy(), layout.front.copy()
     for row in rows_of_places(m):
         ahead = (np.arange(len(row)) % 2 == 1) == odd[:, None]
-        line = _Line(kinds[:, row], shown[:, row], ahead, sights, m)
+        line = _Line(kinds[:, row], shown[:, row], ahead, occlusion, m)
         across, near = line.offsets(share)
         # One jitter for the whole row: with one for each object the shares would miss their aim.
         start = layout.centre[:, row[:1]] - places(m)[row[0]]
@@ -153,7 +154,7 @@ class _Line:
     kinds: IntArray
     shown: BoolArray
     ahead: BoolArray
-    sights: Sights
+    occlusion: Occlusion
     m: int
 
     def offsets(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -187,13 +188,13 @@ class _Line:
         aim = share / np.where((hidden > 0) & (hidden < self.shown.shape[1] - 1), 2.0, 1.0)
         step = np.full(len(share), 2.2)
         for rear, front, rows in self._pairs(i):
-            step[rows] = self.sights.path(rear, front, self.m).at(aim[rows])
+            step[rows] = self.occlusion.path(rear, front, self.m).at(aim[rows])
         return step
 
     def _depth(self, i: int, step: FloatArray) -> FloatArray:
         depth = np.zeros(len(step))
         for rear, front, rows in self._pairs(i):
-            depth[rows] = self.sights.path(rear, front, self.m).near_at(step[rows])
+            depth[rows] = self.occlusion.path(rear, front, self.m).near_at(step[rows])
         return depth
 
     def _apart(self, first: int, second: int) -> FloatArray:
@@ -201,7 +202,7 @@ class _Line:
         both = self.shown[:, first] & self.shown[:, second]
         pairs = self.kinds[:, [first, second]]
         for a, b in np.unique(pairs[both], axis=0).tolist():
-            need[both & (pairs == [a, b]).all(axis=1)] = self.sights.apart(a, b)
+            need[both & (pairs == [a, b]).all(axis=1)] = self.occlusion.apart(a, b)
         return need
 
 
@@ -218,9 +219,6 @@ def spread(uniform: FloatArray) -> FloatArray:
 def rounded(array: FloatArray) -> FloatArray:
     """The nearest multiples of 2^-16."""
     return np.asarray(np.rint(array * _STEPS) / _STEPS)
-
-
-Keys = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyvista as pv
-from vtkmodules.vtkCommonCore import vtkLogger
 
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.datasets.images.layout import Layout, Path, full_radius, rounded, spread
@@ -26,6 +24,12 @@ from bindscope.datasets.images.solids import (
 from bindscope.errors import MissingExtraError
 from bindscope.scenes import FloatArray
 
+try:
+    import pyvista as pv
+    from vtkmodules.vtkCommonCore import vtkLogger, vtkVersion
+except ImportError:
+    raise MissingExtraError("clevr:", "pyvista", "render") from None
+
 RADIUS = 0.7  # of a large object, in world units
 ELEVATION = 22.0  # degrees above the floor, a little lower than in CLEVR, so that more can be hidden
 STRETCH = 2.0  # a step down the picture goes so much farther on the floor
@@ -33,6 +37,11 @@ MARGIN = 1.2
 _CAMERA, _LIGHT = 111, 121
 _MASK = 160  # pixels of the masks that overlaps are computed on
 _PATH_STEPS = 33
+SUPERSAMPLING = 2
+FLOOR, SKY = (0.72, 0.72, 0.72), (0.56, 0.56, 0.56)  # the sky as dark as the floor far away, where it ends
+KEY, FILL = (-10.0, -13.0, 21.0), (13.0, -16.0, 17.0)  # far away, so that the floor is lit evenly
+KEY_POWER, FILL_POWER = 0.72, 0.38
+CONE = 62.0  # degrees from the axis of a lamp to its edge
 
 
 class SolidPictures(Pictures):
@@ -57,9 +66,6 @@ class SolidPictures(Pictures):
 
     def libraries(self) -> dict[str, Any]:
         """The renderer's version."""
-        refuse_missing_pyvista()
-        from vtkmodules.vtkCommonCore import vtkVersion
-
         return {"vtk": vtkVersion().GetVTKVersion()}
 
     def make_path(self, rear: int, front: int, m: int) -> Path:
@@ -133,24 +139,7 @@ class SolidPictures(Pictures):
 
     @cached_property
     def _studio(self) -> Any:
-        refuse_missing_pyvista()
-
         return Studio(self.size)
-
-
-def refuse_missing_pyvista() -> None:
-    """Raise MissingExtraError where pyvista is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec("pyvista") is None:
-        raise MissingExtraError("clevr:", "pyvista", "render")
-
-
-SUPERSAMPLING = 2
-FLOOR, SKY = (0.72, 0.72, 0.72), (0.56, 0.56, 0.56)  # the sky as dark as the floor far away, where it ends
-KEY, FILL = (-10.0, -13.0, 21.0), (13.0, -16.0, 17.0)  # far away, so that the floor is lit evenly
-KEY_POWER, FILL_POWER = 0.72, 0.38
-CONE = 62.0  # degrees from the axis of a lamp to its edge
 
 
 class Studio:

@@ -1,4 +1,7 @@
-"""Solids that stand on the ground, in units of a large radius: corners for outlines, footprints, and meshes."""
+"""Solids on the ground as geometry: corners, meshes, the camera, outlines in the picture, and what hides what.
+
+Lengths are in units of a large radius. Nothing is rendered here.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 
 from bindscope.scenes import FloatArray
 
+Mask = NDArray[np.bool_]
+Outline = FloatArray  # corners [k, 2] of a convex polygon, in order
 # Radius of a circle around the footprint, height, and number of corners of the footprint (0: round).
 _FOOTPRINTS = {
     "cube": (1.13, 1.6, 4),
@@ -69,10 +74,6 @@ def mesh(shape: str, turn: float) -> Any:
     if not _FOOTPRINTS[shape][2]:
         return surface.compute_normals(split_vertices=True, feature_angle=30.0, point_normals=True, cell_normals=False)
     return surface
-
-
-Mask = NDArray[np.bool_]
-Outline = FloatArray  # corners [k, 2] of a convex polygon, in order
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,7 @@
-"""Drawn pictures in the cache: a directory for each set, made once, gone on with after a kill, whole when it says so."""
+"""Drawn pictures in the cache: a directory for each set, made once by several processes and resumed after a kill.
+
+A set is complete when its table of scenes stands beside its pictures.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,11 @@ import numpy as np
 from bindscope.datasets.images.worker import Painter, draw_files, picture_name
 from bindscope.datasets.labels import read_labels, write_labels
 from bindscope.errors import BindscopeError, StoreError
+from bindscope.parallel import cores
 from bindscope.scenes import FloatArray, SceneTable
 
+Report = Callable[[int], None]  # is told how many pictures were made
+FEW_CHUNKS = 4  # up to so many chunks are drawn here, without another process
 LABELS = "scenes.parquet"  # written last: with it, the set is complete
 
 
@@ -86,35 +92,28 @@ def _progress(name: str, total: int) -> Iterator[Report]:
         yield lambda done: bar.advance(task, done)
 
 
-Report = Callable[[int], None]
-FEW_CHUNKS = 4  # up to so many chunks are drawn here, without another process
-
-
 def draw_all(painter: Painter, table: SceneTable, folder: Path, workers: int | None, report: Report) -> FloatArray:
     """Write the missing pictures of a table into a folder; gives the visible shares `[n, m]`.
 
     workers: number of processes (None: one a core). The result does not depend on it. Raises StoreError.
     """
     chunks = [np.arange(a, min(a + painter.chunk, len(table))) for a in range(0, len(table), painter.chunk)]
-    count = min(workers or usable_cores(), len(chunks))
+    count = min(workers or cores(), len(chunks))
     shares = np.full(table.present.shape, np.nan)
     if workers == 1 or (workers is None and len(chunks) <= FEW_CHUNKS and not painter.fragile):
         for rows in chunks:
             shares[rows] = draw_files(painter, folder, rows.tolist(), table.values[rows], table.replicate[rows])
             report(len(rows))
         return shares
-    crew = _Crew(painter, table, folder, report, shares)
-    crew.work(chunks, count)
+    drawing = _Workers(painter, table, folder, report, shares)
+    drawing.work(chunks, count)
     return shares
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass
-class _Crew:
+class _Workers:
+    """Processes that draw the chunks of one table, each led by a thread of this process."""
+
     painter: Painter
     table: SceneTable
     folder: Path

@@ -1,4 +1,7 @@
-"""What can be drawn: the words of colours, shapes, sizes and materials, and of the places in a picture."""
+"""What can be drawn: the words of colours, shapes, sizes and materials, and of the places in a picture.
+
+The colours keep their distance for colour-blind eyes too, which `smallest_distance` measures.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,22 @@ PLACES = {
 }
 
 
+# Machado, Oliveira and Fernandes 2009, severity 1, on linear sRGB.
+VISION: dict[str, FloatArray] = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
+
+
 def drawn_space(base: str, owner: str, shapes: tuple[str, ...], sizes: int = 1, materials: int = 1) -> ConceptSpace:
     """Concepts of `CxS`: the first C colours and S shapes, with sizes and materials where there are several.
 
@@ -60,22 +79,6 @@ def drawn_space(base: str, owner: str, shapes: tuple[str, ...], sizes: int = 1, 
     if sizes > 1:
         concepts.insert(0, ("size", SIZES[sizes]))
     return ConceptSpace.of(concepts)
-
-
-# Machado, Oliveira and Fernandes 2009, severity 1, on linear sRGB.
-VISION: dict[str, FloatArray] = {
-    "normal": np.eye(3),
-    "protanopia": np.array(
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    ),
-    "deuteranopia": np.array(
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-    ),
-}
-_TO_XYZ = np.array(
-    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-)
-_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65
 
 
 def smallest_distance(colors: FloatArray, vision: str = "normal") -> tuple[float, tuple[int, int]]:

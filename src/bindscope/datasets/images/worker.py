@@ -1,4 +1,6 @@
-"""A process that draws: reads jobs as JSON lines, writes PNG files, answers each job with a JSON line.
+"""Painters, the PNG files that they write, and a process that draws.
+
+The process reads jobs as JSON lines, writes the pictures, and answers each job with a JSON line.
 
 It ends when its input ends, so that it never outlives the process that started it.
 """
@@ -23,48 +25,6 @@ from bindscope.concepts import IntArray
 from bindscope.errors import BindscopeError, InputError
 from bindscope.files import whole_file
 from bindscope.scenes import FloatArray
-
-
-def picture_name(row: int) -> str:
-    """File name of a row's picture."""
-    return f"{row:06d}.png"
-
-
-def draw_files(painter: Painter, folder: Path, rows: Sequence[int], values: Any, replicate: Any) -> FloatArray:
-    """Write the pictures of some rows that are not there yet; gives the visible shares `[n, m]` of all of them."""
-    cells, copies = np.asarray(values, dtype=np.int64), np.asarray(replicate, dtype=np.int64)
-    missing = [i for i, row in enumerate(rows) if not (folder / picture_name(row)).is_file()]
-    if len(missing) == len(rows):
-        pixels, shares = painter.draw_with_shares(cells, copies)
-    else:
-        shares = painter.shares(cells, copies)
-        pixels = painter.draw(cells[missing], copies[missing]) if missing else np.empty((0, 1, 1, 3), dtype=np.uint8)
-    for i, picture in zip(missing, pixels, strict=True):
-        with whole_file(folder / picture_name(rows[i])) as partial:
-            partial.write_bytes(png_bytes(picture))
-    return shares
-
-
-def main() -> None:
-    """Serve jobs until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
-    answers = sys.stdout
-    sys.stdout = sys.stderr  # a library that prints must not spoil the answers
-    start = json.loads(sys.stdin.readline())
-    painter, folder = painter_of(start["painter"]), Path(start["folder"])
-    for line in sys.stdin:
-        job = json.loads(line)
-        try:
-            shares = draw_files(painter, folder, job["rows"], job["values"], job["replicate"])
-            answer: dict[str, Any] = {"shares": np.where(np.isnan(shares), -1.0, shares).tolist()}
-        except BindscopeError as error:
-            answer = {"error": str(error), "kind": type(error).__name__}
-        try:
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
-        except BrokenPipeError:
-            os._exit(1)  # nobody is there to read it any more
-
 
 PAINTERS = {
     "flat": "bindscope.datasets.images.flat:FlatPictures",
@@ -104,6 +64,26 @@ def painter_of(record: Mapping[str, Any]) -> Painter:
     return cast(Painter, getattr(importlib.import_module(module), name).from_json(record))
 
 
+def picture_name(row: int) -> str:
+    """File name of a row's picture."""
+    return f"{row:06d}.png"
+
+
+def draw_files(painter: Painter, folder: Path, rows: Sequence[int], values: Any, replicate: Any) -> FloatArray:
+    """Write the pictures of some rows that are not there yet; gives the visible shares `[n, m]` of all of them."""
+    cells, copies = np.asarray(values, dtype=np.int64), np.asarray(replicate, dtype=np.int64)
+    missing = [i for i, row in enumerate(rows) if not (folder / picture_name(row)).is_file()]
+    if len(missing) == len(rows):
+        pixels, shares = painter.draw_with_shares(cells, copies)
+    else:
+        shares = painter.shares(cells, copies)
+        pixels = painter.draw(cells[missing], copies[missing]) if missing else np.empty((0, 1, 1, 3), dtype=np.uint8)
+    for i, picture in zip(missing, pixels, strict=True):
+        with whole_file(folder / picture_name(rows[i])) as partial:
+            partial.write_bytes(png_bytes(picture))
+    return shares
+
+
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     r"""A picture `[h, w, 3]` as a PNG file; every line is stored as its difference to the line above (filter "up").
 
@@ -126,6 +106,27 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
 def _chunk(kind: bytes, content: bytes) -> bytes:
     checked = kind + content
     return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def main() -> None:
+    """Serve jobs until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # a library that prints must not spoil the answers
+    start = json.loads(sys.stdin.readline())
+    painter, folder = painter_of(start["painter"]), Path(start["folder"])
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            shares = draw_files(painter, folder, job["rows"], job["values"], job["replicate"])
+            answer: dict[str, Any] = {"shares": np.where(np.isnan(shares), -1.0, shares).tolist()}
+        except BindscopeError as error:
+            answer = {"error": str(error), "kind": type(error).__name__}
+        try:
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)  # nobody is there to read it any more
 
 
 if __name__ == "__main__":
