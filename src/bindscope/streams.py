@@ -54,6 +54,7 @@ STREAMS = {
     "finetune words": 173,
     "finetune batch": 179,
     "finetune suite": 181,
+    "shuffled scenes": 151,
 }
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "audit": "bindscope.analyses.audit:ANALYSIS",
     "recognition": "bindscope.analyses.recognition:ANALYSIS",
+    "readouts": "bindscope.analyses.readouts:ANALYSIS",
     "geometry": "bindscope.analyses.geometry:ANALYSIS",
     "variance": "bindscope.analyses.variance:ANALYSIS",
     "removal": "bindscope.analyses.removal:ANALYSIS",

@@ -12,23 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bindscope.analyses.networks import fit_network
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.design import NEGLIGIBLE, row_mean
-from bindscope.errors import TableError
-from bindscope.probes import PENALTIES, Probe, ProbeSet, constant_cross_entropy, fit_probes, training_rows
+from bindscope.probes import PENALTIES, Probe, ProbeSet, constant_cross_entropy, fit_probes
 from bindscope.recognition import recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.splits import split_scenes
-from bindscope.streams import stream
 
 REMOVAL_PENALTIES = (1e5, 1e3, 1e2, 1e1, 1e0, *PENALTIES)  # the largest is the constant predictor, with few rows too
-HIDDEN = 256
-EPOCHS = 80
-PATIENCE = 10
-_BATCH = 128
-_RATE = 1e-3
-_DECAY = 1e-2
-Single = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +67,9 @@ def read_by_network(
     """
     if not _varies(residual, train):
         return _nothing(table, test)
-    used = np.zeros(len(table), dtype=bool)
-    used[training_rows(train, seed)] = True
-    inputs, mean, scale = _scaled(residual, used)
-    inside = table.take(used)
-    members = [inside.members(k) for k in range(table.space.n_concepts)] + [inside.members()]
-    network = _Network.start(inputs.shape[1], members, seed)
-    best = network.train(inputs, members, _inner(inside, seed), seed)
-    outside = ((residual[test] - mean) / scale).astype(np.float32)
-    heads = [(probe, np.maximum(outside @ first + offset, 0.0)) for first, offset, probe in best]
-    return _judged(heads, table, used, test, None)
+    found = fit_network(residual, table, train, seed)
+    heads = [(head.probe, head.features(residual[test])) for head in found.heads]
+    return _judged(heads, table, found.used, test, None)
 
 
 def _judged(
@@ -144,113 +128,3 @@ def _nothing(table: SceneTable, test: BoolArray) -> Reading:
         outcomes.append(recognise(np.zeros((int(test.sum()), count)), members[test]))
     right, tied = (np.stack([getattr(o, name) for o in outcomes], axis=1) for name in ("right", "tied"))
     return Reading(test, right, tied, np.zeros(right.shape))
-
-
-def _scaled(residual: FloatArray, train: BoolArray) -> tuple[Single, FloatArray, float]:
-    mean = row_mean(residual[train])
-    centred = residual[train] - mean
-    scale = max(float(np.sqrt((centred**2).mean())), 1e-300)
-    return (centred / scale).astype(np.float32), mean, scale
-
-
-def _inner(table: SceneTable, seed: int) -> BoolArray:
-    try:
-        return split_scenes(table, 0.8, "bag", seed + 1)
-    except TableError:
-        return np.ones(len(table), dtype=bool)  # a single bag: trained on all, stopped by the training loss
-
-
-Members = list[tuple[IntArray, int]]
-Best = list[tuple[Single, Single, Probe]]
-
-
-@dataclass(eq=False)
-class _Network:
-    """weights: first layer and offset, then the output layer of all heads side by side and its offset."""
-
-    weights: list[Single]
-    ends: IntArray
-
-    @classmethod
-    def start(cls, dimensions: int, members: Members, seed: int) -> _Network:
-        """Random first layer; outputs that give the frequencies of the training rows."""
-        rng = stream(seed, "network weights")
-        first = rng.standard_normal((dimensions, HIDDEN)) * np.sqrt(2.0 / dimensions)
-        logs = []
-        for codes, count in members:
-            seen = np.bincount(codes[codes != ABSENT], minlength=count).astype(np.float64)
-            logs.append(np.log(np.where(seen > 0, seen, 0.5) / seen.sum()))
-        offset = np.concatenate(logs)
-        layers = [first, np.zeros(HIDDEN), np.zeros((HIDDEN, len(offset))), offset]
-        return cls([np.asarray(w, dtype=np.float32) for w in layers], np.cumsum([count for _, count in members])[:-1])
-
-    def train(self, inputs: Single, members: Members, inner: BoolArray, seed: int) -> Best:
-        """Weights of each head at its best epoch."""
-        fit, stop = np.flatnonzero(inner), np.flatnonzero(~inner if (~inner).any() else inner)
-        targets = np.concatenate([_shares(codes, count) for codes, count in members], axis=1)
-        rng, adam = stream(seed, "network batches"), _Adam.start(self.weights)
-        best, figures, waited = self._heads(), self._losses(inputs[stop], members, stop), 0
-        for _ in range(EPOCHS):
-            order = rng.permutation(fit)
-            for start in range(0, len(order), _BATCH):
-                some = order[start : start + _BATCH]
-                adam.step(self.weights, self._gradients(inputs[some], targets[some]))
-            now, heads = self._losses(inputs[stop], members, stop), self._heads()
-            better = now < figures - 1e-4
-            best = [new if up else old for new, old, up in zip(heads, best, better, strict=True)]
-            figures, waited = np.where(better, now, figures), 0 if better.any() else waited + 1
-            if waited >= PATIENCE:
-                break
-        return best
-
-    def _heads(self) -> Best:
-        first, offset, last, bias = (w.copy() for w in self.weights)
-        parts = zip(np.split(last, self.ends, axis=1), np.split(bias, self.ends), strict=True)
-        return [
-            (first, offset, Probe(w.astype(np.float64), b.astype(np.float64), float("nan"), True)) for w, b in parts
-        ]
-
-    def _losses(self, inputs: Single, members: Members, rows: IntArray) -> FloatArray:
-        hidden = np.maximum(inputs @ self.weights[0] + self.weights[1], 0.0)
-        heads = zip(self._heads(), members, strict=True)
-        return np.array([head[2].cross_entropy(hidden, codes[rows]).mean() for head, (codes, _) in heads])
-
-    def _gradients(self, inputs: Single, targets: Single) -> list[Single]:
-        first, offset, last, bias = self.weights
-        hidden = np.maximum(inputs @ first + offset, 0.0)
-        scores = hidden @ last + bias
-        parts = []
-        for part in np.split(scores, self.ends, axis=1):
-            chances = np.exp(part - part.max(axis=1, keepdims=True))
-            parts.append(chances / chances.sum(axis=1, keepdims=True))
-        wrong = (np.concatenate(parts, axis=1) - targets) / np.float32(len(inputs))
-        back = (wrong @ last.T) * (hidden > 0)
-        return [inputs.T @ back, back.sum(axis=0), hidden.T @ wrong, wrong.sum(axis=0)]
-
-
-@dataclass(eq=False)
-class _Adam:
-    mean: list[Single]
-    square: list[Single]
-    steps: int = 0
-
-    @classmethod
-    def start(cls, weights: list[Single]) -> _Adam:
-        return cls([np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights])
-
-    def step(self, weights: list[Single], gradients: list[Single]) -> None:
-        self.steps += 1
-        first, second = 1 - 0.9**self.steps, 1 - 0.999**self.steps
-        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
-            self.mean[i] += np.float32(0.1) * (gradient - self.mean[i])
-            self.square[i] += np.float32(0.001) * (gradient**2 - self.square[i])
-            if weight.ndim == 2:
-                weight *= np.float32(1 - _RATE * _DECAY)
-            weight -= np.float32(_RATE / first) * self.mean[i] / (np.sqrt(self.square[i] / np.float32(second)) + 1e-8)
-
-
-def _shares(codes: IntArray, count: int) -> Single:
-    """Counts / m, `[n, K]`."""
-    out = np.zeros((len(codes), count + 1), dtype=np.float32)
-    np.add.at(out, (np.arange(len(codes))[:, None], codes), (codes != ABSENT).astype(np.float32))
-    return np.asarray(out[:, :count] / (codes != ABSENT).sum(axis=1, keepdims=True), dtype=np.float32)
