@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import bindscope
-from bindscope.analyses.context import of_count
+from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.crossmodal.swaptest import credit, swap_test
 from bindscope.analyses.geometry.levels import reconstruct
-from bindscope.analyses.sides import two_sides
+from bindscope.binding import Binding, binding_by_cosine, binding_linear, binding_outcomes
 from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings, load_embeddings
 from bindscope.errors import InputError
-from bindscope.probes import probed
-from bindscope.recognition import ceiling, concept_chance, object_chance, zero_shot
+from bindscope.recognition import SceneRecognition, ceiling, concept_chance, object_chance, zero_shot
 from bindscope.results import Record, Results
 from bindscope.run_directory import read_config
 from bindscope.runs.pair_ranking import compare_pairs, on_pairs
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
-from bindscope.uncertainty import ObjectBootstrap, percentile
+from bindscope.uncertainty import Outcome, difference
 
-
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """One figure of one run as per-row contributions: value = sum(top) / sum(below)."""
-
-    analysis: str
-    metric: str
-    estimator: str
-    target: str
-    split: str
-    top: FloatArray
-    below: FloatArray
-    chance: float | None = None
-    ceiling: float | None = None
-
-    @property
-    def key(self) -> tuple[str, str, str, str, str]:
-        """What the figure measures."""
-        return (self.analysis, self.metric, self.estimator, self.target, self.split)
-
-    @property
-    def value(self) -> float:
-        """The figure itself."""
-        return float(self.top.sum() / self.below.sum()) if self.below.sum() > 0 else float("nan")
+Figure = tuple[str, Outcome]  # the analysis that it belongs to, and what it is
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Figures of every run and the paired differences of every two of them, as records.
 
-    A difference is a record with extra {"minus": name of the second run}; `tie` says that its interval holds 0.
+    A difference is a record with extra {"minus": name of the second run}; `tie` says that its interval for other words holds 0.
     """
 
     names: tuple[str, ...]
@@ -67,8 +44,8 @@ class Comparison:
 def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
     """Compare two or more runs on the scenes that all of them show.
 
-    Recognition (zero-shot where every run has queries, and probes trained on the same bags), Level I, and the swap test
-    where every run has captions. Runs on pairs, and `outcomes:FILE`, are compared on their common items. Raises InputError
+    Recognition and binding (zero-shot where every run has queries, and probes trained on the same bags), Level I, and the swap
+    test where every run has captions. Runs on pairs, and `outcomes:FILE`, are compared on their common items. Raises InputError
     where the runs have other concepts or no scene in common.
     """
     if len(runs) < 2:
@@ -81,11 +58,12 @@ def compare(runs: Sequence[str | Path], seed: int = 0) -> Comparison:
     aligned = _aligned([load_embeddings(directory) for directory in directories], names)
     queries = all(one.queries is not None for one in aligned)
     captions = all(one.captions is not None for one in aligned)
-    figures = [_figures(one, seed, queries) + (_swaps(one) if captions else []) for one in aligned]
-    bootstrap = ObjectBootstrap.of(aligned[0].table, seed)
-    records = [_own(f, name, bootstrap, seed) for name, fs in zip(names, figures, strict=True) for f in fs]
+    contexts = [Context(one, seed) for one in aligned]
+    figures = [_figures(one, queries) + (_swaps(one) if captions else []) for one in contexts]
+    context = contexts[0]
+    records = [_own(figure, name, context) for name, own in zip(names, figures, strict=True) for figure in own]
     for (left, a), (right, b) in combinations(list(zip(names, figures, strict=True)), 2):
-        records += [_difference(f, g, left, right, bootstrap, seed) for f, g in zip(a, b, strict=True)]
+        records += [_difference(f, g, left, right, context) for f, g in zip(a, b, strict=True)]
     stamped = Results(records).stamped(
         modality=aligned[0].modality, dataset=aligned[0].dataset, version=bindscope.__version__
     )
@@ -127,93 +105,78 @@ def _main_rows(embeddings: Embeddings, rows: IntArray) -> Embeddings:
     return of_count(some, some.table.headline_count)
 
 
-def _figures(embeddings: Embeddings, seed: int, queries: bool) -> list[Figure]:
-    vectors, table = embeddings.vectors, embeddings.table
-    figures = []
-    everything = np.ones(len(table))
-    if queries and embeddings.queries is not None:
-        outcomes = zero_shot(vectors, table, embeddings.queries)
-        concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
-        figures += _recognition("zero_shot", "all", concepts, outcomes.objects.right, everything, table)
-    probes, rows = probed(vectors, table, seed)
-    outcomes = probes.recognition(vectors, table)
-    concepts = np.mean([o.right for o in outcomes.concepts], axis=0)
-    held_out = rows.astype(np.float64)
-    figures += _recognition("probe", "held_out", concepts, outcomes.objects.right, held_out, table)
+def _figures(context: Context, queries: bool) -> list[Figure]:
+    vectors, table, own = context.vectors, context.table, context.main.queries
+    found: list[Outcome] = []
+    if queries and own is not None:
+        everywhere = np.ones(len(table), dtype=bool)
+        words = {"estimator": "zero_shot", "split": "all"}
+        found += _recognition(zero_shot(vectors, table, own), everywhere, words)
+        found += _preference(binding_by_cosine(vectors, own.objects, table), table, everywhere, words)
+    probes, rows, words = context.probes, context.held_out, {"estimator": "probe", "split": "held_out"}
+    found += _recognition(probes.recognition(vectors, table), rows, words)
+    found += _preference(
+        binding_linear(vectors, probes.objects.weights, probes.objects.bias, table), table, rows, words
+    )
     error, total = reconstruct(vectors, table, "ols+pos", "level1").errors(vectors)
-    return [*figures, Figure("geometry", "r2", "ols+pos", "level1", "in_sample", total - error, total)]
+    r2 = Outcome.r2("r2", error, total, estimator="ols+pos", target="level1", split="in_sample")
+    return [*(("recognition", one) for one in found), ("geometry", r2)]
 
 
-def _swaps(embeddings: Embeddings) -> list[Figure]:
+def _swaps(context: Context) -> list[Figure]:
     """Swap accuracy, row by row; none where no scene has a swap."""
-    sides = two_sides(embeddings)
+    sides = context.sides
     if sides is None or not len(sides.swaps):
         return []
-    rows, n = sides.rows[sides.swaps.row], len(embeddings.table)
+    rows, n = sides.rows[sides.swaps.row], len(context.table)
     right = credit(swap_test(sides).text).mean(axis=0)
-    top, below = (np.asarray(np.bincount(rows, part, n), dtype=np.float64) for part in (right, np.ones(len(rows))))
-    return [Figure("crossmodal", "swap_accuracy", "zero_shot", "text", "all", top, below)]
+    top, below = (np.bincount(rows, part, n) for part in (right, np.ones(len(rows))))
+    words = {"estimator": "zero_shot", "target": "text", "split": "all"}
+    return [("crossmodal", Outcome.ratio("swap_accuracy", top, below, **words))]
 
 
-def _recognition(
-    estimator: str, split: str, concepts: FloatArray, objects: BoolArray, rows: FloatArray, table: SceneTable
-) -> list[Figure]:
-    def figure(
-        metric: str, target: str, right: FloatArray | BoolArray, where: FloatArray, chance: FloatArray
-    ) -> Figure:
-        some = where > 0
-        level = float(chance[some].mean()) if some.any() else None
-        best = ceiling(table, some) if metric == "object_recognition" and some.any() else None
-        return Figure("recognition", metric, estimator, target, split, right * where, where, level, best)
-
+def _recognition(found: SceneRecognition, rows: BoolArray, words: Mapping[str, Any]) -> list[Outcome]:
+    """Concepts (mean) and objects (all, unshared) on the rows of a mask."""
+    table = found.table
+    concepts = np.mean([one.right for one in found.concepts], axis=0)
     by_concept, by_object = concept_chance(table).mean(axis=1), object_chance(table)
+
+    def of_objects(target: str, some: BoolArray) -> Outcome:
+        right = found.objects.right.astype(np.float64)
+        best = ceiling(table, some) if some.any() else None
+        return Outcome.mean(
+            "object_recognition", right, some, target=target, chance=_level(by_object, some), ceiling=best, **words
+        )
+
+    level = _level(by_concept, rows)
     return [
-        figure("concept_recognition", "mean", concepts, rows, by_concept),
-        figure("object_recognition", "all", objects, rows, by_object),
-        figure("object_recognition", "unshared", objects, rows * table.unshared, by_object),
+        Outcome.mean("concept_recognition", concepts, rows, target="mean", chance=level, **words),
+        of_objects("all", rows),
+        of_objects("unshared", rows & table.unshared),
     ]
 
 
-def _own(figure: Figure, name: str, bootstrap: ObjectBootstrap, seed: int) -> Record:
-    low, high = bootstrap.ratio(figure.top, figure.below)
-    analysis, metric, estimator, target, split = figure.key
-    return Record(
-        analysis,
-        metric,
-        figure.value,
-        estimator,
-        target,
-        name,
-        split=split,
-        ci_low=low,
-        ci_high=high,
-        chance=figure.chance,
-        ceiling=figure.ceiling,
-        n_scenes=int((figure.below > 0).sum()),
-        n_objects=bootstrap.n_objects,
-        seed=seed,
-    )
+def _preference(found: Binding, table: SceneTable, rows: BoolArray, words: Mapping[str, Any]) -> list[Outcome]:
+    """The preference for the own arrangement on ambiguous scenes; nothing where there is none."""
+    if not (found.ambiguous & rows).any():
+        return []
+    return binding_outcomes(found, table, rows, target="ambiguous", **words)[:1]
 
 
-def _difference(a: Figure, b: Figure, left: str, right: str, bootstrap: ObjectBootstrap, seed: int) -> Record:
-    drawn = bootstrap.sums(np.stack([a.top, a.below, b.top, b.below], axis=1))
-    defined = (drawn[:, 1] > 0) & (drawn[:, 3] > 0)
-    low = high = float("nan")
-    if defined.mean() >= 0.5:
-        low, high = percentile(drawn[defined, 0] / drawn[defined, 1] - drawn[defined, 2] / drawn[defined, 3])
-    analysis, metric, estimator, target, split = a.key
-    return Record(
-        analysis,
-        metric,
-        a.value - b.value,
-        estimator,
-        target,
-        left,
-        split=split,
-        ci_low=low,
-        ci_high=high,
-        n_scenes=int(((a.below > 0) & (b.below > 0)).sum()),
-        n_objects=bootstrap.n_objects,
-        seed=seed,
-        extra={"minus": right, "tie": not (low > 0 or high < 0)},
-    )
+def _level(chance: FloatArray, rows: BoolArray) -> float | None:
+    return float(chance[rows].mean()) if rows.any() else None
+
+
+def _own(figure: Figure, name: str, context: Context) -> Record:
+    analysis, one = figure
+    return replace(context.records(analysis, [replace(one, ties=None)])[0], model=name)
+
+
+def _difference(a: Figure, b: Figure, left: str, right: str, context: Context) -> Record:
+    """a - b, with its interval for other words and for these words."""
+    analysis, one, other = a[0], a[1], b[1]
+    value, ends = context.jackknife.difference(one, other)
+    these = difference(one, other, context.bootstrap)[1]
+    extra = {"minus": right, "tie": not (ends.low > 0 or ends.high < 0)}
+    less = replace(one, value=value, ends=ends, chance=None, ceiling=None, ties=None, extra=extra)
+    return replace(context.records(analysis, [less])[0], model=left, words_low=these.low, words_high=these.high)

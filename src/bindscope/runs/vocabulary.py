@@ -23,7 +23,7 @@ from bindscope.encoders import load_encoder
 from bindscope.errors import InputError, TableError
 from bindscope.results import Record, Results
 from bindscope.run_directory import write_text
-from bindscope.uncertainty import Outcome, difference
+from bindscope.uncertainty import Outcome
 
 SCENES = 400
 WORST = 8
@@ -179,6 +179,6 @@ def _ranked(judged: Sequence[Judged], context: Context, dataset: Dataset) -> Ran
 
 def _difference(one: Judged, other: Judged, context: Context) -> Outcome:
     """Swap accuracy of one model minus that of another, on the same scenes."""
-    value, ends = difference(one.swap, other.swap, context.bootstrap_of(one.swap))
+    value, ends = context.jackknife.difference(one.swap, other.swap)
     extra = {"minus": other.model, "tie": not (ends.low > 0 or ends.high < 0)}
     return replace(one.swap, value=value, ends=ends, chance=None, ceiling=None, ties=None, extra=extra)
