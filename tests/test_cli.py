@@ -99,7 +99,9 @@ def test_embed_report_list_and_compare(run: Run, tmp_path: Path) -> None:
     assert run("report", "bag").last.endswith("report.html")
     assert (tmp_path / "bag" / "report.html").is_file()
     listed = json.loads(run("list", "--json").out)
-    assert {"models", "data", "options of text data", "analyses"} <= set(listed)
+    assert {"models", "data", "options of text data", "options of pairs", "options of scene graphs", "analyses"} <= set(
+        listed
+    )
     assert all(text for names in listed.values() for text in names.values())
     assert "list[str]" in run("list").out
     rows = json.loads(run("compare", "object", "bag", "--json").out)

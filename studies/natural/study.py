@@ -30,7 +30,9 @@ from bindscope.embeddings import default_cache, embed
 from bindscope.encoders import load_encoder
 from bindscope.files import whole_file
 from bindscope.results import Record
-from bindscope.runs.pairs import Asked, pair_context
+from bindscope.runs.pairs import pair_context
+from bindscope.runs.settings import Settings
+from bindscope.scenes import FloatArray
 
 RESULTS = Path(__file__).parents[2] / "results"
 MODELS = (
@@ -63,7 +65,7 @@ def synthetic(model: str, data: str) -> Row:
 
 def natural(model: str, path: Path) -> Row:
     """All three right and preference on one file, over all items and where right and wrong have the same words."""
-    context, _ = pair_context(Asked(model, f"pairs:{path}?text=true"), default_cache())
+    context, _ = pair_context(Settings.of(model, f"pairs:{path}?text=true"), default_cache())
     found: Row = {}
     for record in context.records("pairs", measure(context)):
         if record.estimator == MODEL and not record.extra and record.metric in ("pair_all_right", "pair_preference"):
@@ -123,17 +125,26 @@ def correlations(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _rank_correlation(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Row:
-    """rho, its 95 % interval by drawing models again, and the exact or drawn p of no relation."""
-    rho = float(stats.spearmanr(x, y).statistic)
+def _rank_correlation(x: FloatArray, y: FloatArray) -> Row:
+    """rho, its 95 % interval by drawing models again, and the p of no relation by permuting models."""
+    rho = float(_spearman(x[None], y[None])[0])
+    if not np.isfinite(rho):  # all models alike
+        return {"models": len(x), "rho": "", "95 % interval": "", "p": ""}
     rng = np.random.default_rng(79)
-    every = rng.integers(len(x), size=(DRAWS, len(x)))
-    told = [rows for rows in every if len(set(x[rows])) > 1 and len(set(y[rows])) > 1]
-    drawn = [float(stats.spearmanr(x[rows], y[rows]).statistic) for rows in told]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    null = np.array([float(stats.spearmanr(x, rng.permutation(y)).statistic) for _ in range(DRAWS)])
+    again = rng.integers(len(x), size=(DRAWS, len(x)))
+    low, high = np.nanquantile(_spearman(x[again], y[again]), [0.025, 0.975])
+    null = _spearman(np.tile(x, (DRAWS, 1)), rng.permuted(np.tile(y, (DRAWS, 1)), axis=1))
     p = (1 + int((np.abs(null) >= abs(rho) - 1e-9).sum())) / (1 + DRAWS)
     return {"models": len(x), "rho": f"{rho:.2f}", "95 % interval": f"{low:.2f} to {high:.2f}", "p": f"{p:.3f}"}
+
+
+def _spearman(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Spearman's rank correlation of each row `[D]`; NaN where a row does not vary."""
+    a, b = (stats.rankdata(one, axis=1) for one in (x, y))
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    found: FloatArray = np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
+    return found
 
 
 def _said(figure: str) -> str:

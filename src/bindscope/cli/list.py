@@ -11,6 +11,8 @@ def list_names(as_json: Json = False) -> None:
     """Names of models, data and its options, analyses, learners."""
     from bindscope.analyses.registry import analysis_names
     from bindscope.datasets import dataset_names, dataset_options
+    from bindscope.datasets.pairs import PAIR_WORDS
+    from bindscope.datasets.scene_graphs import GRAPH_WORDS
     from bindscope.encoders import encoder_names
     from bindscope.learners.registry import approximator_names
 
@@ -18,6 +20,8 @@ def list_names(as_json: Json = False) -> None:
         "models": encoder_names(),
         "data": dataset_names(),
         "options of text data": dataset_options(),
+        "options of pairs": PAIR_WORDS,
+        "options of scene graphs": GRAPH_WORDS,
         "analyses": analysis_names(),
         "learners": approximator_names(),
     }
