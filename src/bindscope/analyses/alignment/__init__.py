@@ -12,5 +12,6 @@ ANALYSIS = Analysis(
     measure="bindscope.analyses.alignment.measure:measure",
     section="bindscope.analyses.alignment.section:build",
     table="bindscope.analyses.alignment.section:terminal_table",
+    findings="bindscope.analyses.alignment.section:sentences",
     needs=("captions",),
 )

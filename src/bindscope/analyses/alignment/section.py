@@ -43,7 +43,7 @@ def build(run: Run) -> Section:
     """The section."""
     every = run.results.select(analysis="alignment")
     blocks: list[Block] = [figure for figure in (alignment_figure(every),) if figure is not None]
-    blocks += [Note(said) for said in (finding(every),) if said]
+    blocks += [Note(said) for said in sentences(every)]
     blocks.append(record_table("Alignment, headline figures", every.headline(), TABLE, folded=True))
     return Section("alignment", "Alignment of the two sides", LEAD, (*blocks, every_row(every.records)))
 
@@ -66,7 +66,7 @@ def alignment_figure(every: Results) -> Figure | None:
     )
 
 
-def finding(every: Results) -> str:
+def sentences(every: Results) -> list[str]:
     """What the binding part says, in a sentence."""
     best: Record | None = None
     for estimator in LOOKS:
@@ -74,10 +74,10 @@ def finding(every: Results) -> str:
         if record is not None and record.value is not None and (best is None or record.value > (best.value or 0.0)):
             best = record
     if best is None:
-        return "At least one side has no interaction component, so there is no binding part to align."
+        return ["At least one side has no interaction component, so there is no binding part to align."]
     p = every.first(metric="p_value", target="interaction", estimator=best.estimator)
     chance = f", p = {number(p.value)} against permuted objects" if p is not None else ""
-    return f"Of the binding part, {plain(best.estimator)} predicts R² {value_text(best)} on held-out objects{chance}."
+    return [f"Of the binding part, {plain(best.estimator)} predicts R² {value_text(best)} on held-out objects{chance}."]
 
 
 def terminal_table(results: Results) -> Table | None:

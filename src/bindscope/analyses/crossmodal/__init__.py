@@ -26,5 +26,6 @@ ANALYSIS = Analysis(
     },
     section="bindscope.analyses.crossmodal.section:build",
     table="bindscope.analyses.crossmodal.section:terminal_table",
+    findings="bindscope.analyses.crossmodal.section:sentences",
     needs=("captions",),
 )

@@ -59,7 +59,7 @@ def build(run: Run) -> Section:
     figures = [figure for figure in (swap_figure(every), retrieval_figure(every)) if figure is not None]
     paradox = paradox_figure(run.results)
     blocks: list[Block] = [paradox] if paradox is not None else []
-    blocks += [Note(said) for said in (finding(every),) if said]
+    blocks.append(Note(" ".join(sentences(every))))
     if figures:
         blocks.append(Gallery(tuple(figures)) if len(figures) > 1 else figures[0])
     blocks += [part for part in (confusion_table(every), parts_figure(every), repair_figure(every)) if part is not None]
@@ -94,19 +94,21 @@ def paradox_figure(results: Results) -> Figure | None:
     return forest("paradox", "Within each side and across them", rows, style, (SCENES, CAPTIONS, ACROSS))
 
 
-def finding(every: Results) -> str:
+def sentences(every: Results) -> list[str]:
     """The swap test in a sentence or two."""
     swap = every.first(metric="swap_accuracy")
     if swap is None or swap.value is None:
-        return "No scene here has a value swap (one object, or one concept), so the swap test does not apply."
+        return ["No scene here has a value swap (one object, or one concept), so the swap test does not apply."]
     where = " of training objects" if swap.split == "train" else ""
-    said = (
+    found = [
         f"The right caption beats the swapped one in {value_text(swap)} of the comparisons{where}; a bag reaches 0.5."
-    )
+    ]
     closed = _first(every, {"scenes": "closed"}, metric="swap_accuracy", estimator="zero_shot")
     if closed is not None and closed.value is not None:
-        said += f" Where all objects, before and after the swap, were held out of its training: {value_text(closed)}."
-    return said
+        found.append(
+            f"Where all objects, before and after the swap, were held out of its training: {value_text(closed)}."
+        )
+    return found
 
 
 def swap_figure(every: Results) -> Figure | None:
