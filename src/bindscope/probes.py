@@ -23,6 +23,7 @@ from bindscope.recognition import Recognised, SceneRecognition, recognise_linear
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.softmax import Problem, ridge_start, solve
 from bindscope.splits import SceneUnit, scene_folds, split_scenes
+from bindscope.streams import stream
 
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 Choice = Literal["recognition", "cross_entropy"]
@@ -170,7 +171,7 @@ def training_rows(train: BoolArray, seed: int, max_rows: int = MAX_TRAIN_ROWS) -
     """Row numbers of the mask, at most `max_rows` of them, drawn without replacement and sorted."""
     rows = np.flatnonzero(train)
     if len(rows) > max_rows:
-        rows = np.sort(np.random.default_rng([seed, 41]).choice(rows, max_rows, replace=False))
+        rows = np.sort(stream(seed, "probe rows").choice(rows, max_rows, replace=False))
     return rows
 
 

@@ -55,6 +55,14 @@ STREAMS = {
     "finetune batch": 179,
     "finetune suite": 181,
     "shuffled scenes": 151,
+    "probe rows": 41,
+    "designed scenes": 41,
+    "captioned scenes": 83,
+    "test objects": 29,
+    "training": 37,
+    "random settings": 43,
+    "shuffled vectors": 81,
+    "embedded batches": 7,
 }
 
 

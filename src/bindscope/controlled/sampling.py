@@ -16,6 +16,7 @@ from bindscope.controlled.config import TrainConfig
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
 from bindscope.splits import ObjectSplit, split_objects
+from bindscope.streams import stream
 
 _BATCH, _QUERIES, _SCENES = range(3)
 MAX_PARTNERS = 64
@@ -45,7 +46,7 @@ def split_run(config: TrainConfig) -> Objects:
         raise InputError(f"coverage {config.coverage} leaves {len(held_out)} held-out objects; take a lower coverage")
     wanted = round(config.validation * int(split.train.sum()))
     count = min(wanted, len(held_out) // 2)
-    order = np.random.default_rng([config.seed, 29]).permutation(held_out)
+    order = stream(config.seed, "test objects").permutation(held_out)
     return Objects(config.space, np.flatnonzero(split.train), np.sort(order[:count]), np.sort(order[count:]), split)
 
 
@@ -71,7 +72,7 @@ class Sampler:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        rng = np.random.default_rng([self.config.seed, 37, _BATCH, step])
+        rng = stream(self.config.seed, "training", _BATCH, step)
         scenes = draw_scenes(self.objects.train, self.config.batch, self.config.objects, self.config.objects_min, rng)
         return Batch(scenes, self.asked(scenes, step))
 
@@ -86,7 +87,7 @@ class Sampler:
             return pool
         own = np.unique(scenes[scenes != ABSENT])
         hard = self.hard_negatives(scenes) if self.config.hard_negatives else np.zeros(0, dtype=np.int64)
-        rng = np.random.default_rng([self.config.seed, 37, _QUERIES, step])
+        rng = stream(self.config.seed, "training", _QUERIES, step)
         rest = rng.choice(pool, min(count, len(pool)), replace=False)
         ordered = np.concatenate([own, rng.permutation(hard), rest])
         _, first = np.unique(ordered, return_index=True)
@@ -144,14 +145,14 @@ def closed_table(objects: Objects, pool: IntArray, m: int, most: int, seed: int)
         return None
     table = _table(objects, scenes[closed])
     bags = table.bag_ids
-    order = np.random.default_rng([seed, 37, _SCENES]).permutation(int(bags.max()) + 1)
+    order = stream(seed, "training", _SCENES).permutation(int(bags.max()) + 1)
     kept = np.flatnonzero(np.cumsum(np.bincount(bags)[order]) <= most)
     return table.take(np.isin(bags, order[: max(len(kept), 1)]))
 
 
 def _sampled_sets(objects: Objects, pool: IntArray, m: int, most: int, seed: int) -> IntArray:
     """Sets of m objects of a pool `[n, m]`, ids ascending, no set twice: all of them, or about `most` in whole bags."""
-    rng = np.random.default_rng([seed, 37, _SCENES, m])
+    rng = stream(seed, "training", _SCENES, m)
     if comb(len(pool), m) <= most:
         return np.array(list(combinations(pool.tolist(), m)), dtype=np.int64).reshape(-1, m)
     drawn = np.unique(np.sort(draw_scenes(pool, most, m, None, rng), axis=1), axis=0)

@@ -14,6 +14,7 @@ from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.errors import InputError
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable, concatenate
+from bindscope.streams import stream
 
 MAX_ROWS = 2_000_000
 OPTIONS = {
@@ -56,7 +57,7 @@ def scene_codes(n_objects: int, m: int, same: bool, sample: int | None = None, s
 
 def sampled_ranks(total: int, count: int, seed: int) -> IntArray:
     """`count` different numbers of 0..total-1, sorted `[count]`; memory O(count) where count is a small share."""
-    rng = np.random.default_rng([seed, 41])
+    rng = stream(seed, "designed scenes")
     if total <= 4 * count:
         return np.sort(rng.permutation(total)[:count]).astype(np.int64)
     found = np.zeros(0, dtype=np.int64)

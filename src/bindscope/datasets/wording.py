@@ -18,6 +18,7 @@ from bindscope.datasets.captions import Template, paraphrases, phrases_of
 from bindscope.datasets.items import Dataset, Items, Wording
 from bindscope.errors import InputError
 from bindscope.scenes import BoolArray, SceneTable
+from bindscope.streams import stream
 from bindscope.swaps import scene_keys, value_swaps
 
 MAX_SCENES = 600  # scenes whose captions are made, drawn by seed where there are more
@@ -80,7 +81,7 @@ def _scenes(table: SceneTable, limit: int, seed: int, made: bool) -> tuple[IntAr
     rows = table.rows_with(table.headline_count)
     own = np.unique([shown[keys[row]] for row in rows.tolist()])
     if len(own) > limit:
-        own = np.sort(np.random.default_rng([seed, 83]).choice(own, limit, replace=False))
+        own = np.sort(stream(seed, "captioned scenes").choice(own, limit, replace=False))
     drawn = SceneTable.build(table.space, compact[own], candidates=table.candidates)
     swapped = value_swaps(drawn).values
     seen = {keys[row] for row in own.tolist()}

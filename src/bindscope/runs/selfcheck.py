@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import comb
 
-import numpy as np
-
 from bindscope.analyses.registry import two_sided
 from bindscope.datasets import load_dataset
 from bindscope.datasets.wording import caption_set
@@ -19,6 +17,7 @@ from bindscope.runs.diagnose import analyse
 from bindscope.runs.settings import Settings
 from bindscope.runs.verdict import verdict
 from bindscope.splits import split_scenes
+from bindscope.streams import stream
 
 DATA = "text:7x6?singles=true"
 NOISY_DATA = "text:5x5?replicates=3"
@@ -96,7 +95,7 @@ def _control(world: str, embeddings: Embeddings, seed: int) -> Check:
     """Vectors shuffled against their scenes: nothing may be read."""
     table = embeddings.table.take(embeddings.table.rows_with(2))
     vectors = embeddings.vectors[embeddings.table.rows_with(2)]
-    shuffled = vectors[np.random.default_rng([seed, 81]).permutation(len(vectors))]
+    shuffled = vectors[stream(seed, "shuffled vectors").permutation(len(vectors))]
     train = split_scenes(table, 0.4, "bag", seed)
     probes = fit_probes(shuffled, table, train, seed)
     right = probes.object_outcome(shuffled[~train], table.take(~train)).right.mean()

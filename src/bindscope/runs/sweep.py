@@ -29,6 +29,7 @@ from bindscope.errors import InputError, StoreError, UnknownNameError
 from bindscope.files import whole_file
 from bindscope.parallel import cores, run_jobs
 from bindscope.results import Results, read_results
+from bindscope.streams import stream
 
 TABLE = "models"
 Say = Callable[[str], None]
@@ -130,7 +131,7 @@ def configs_of(spec: SweepSpec) -> list[TrainConfig]:
 
 
 def _draws(part: RandomPart) -> list[dict[str, Any]]:
-    rng = np.random.default_rng([part.seed, 43])
+    rng = stream(part.seed, "random settings")
     return [{name: _draw(choice, rng) for name, choice in part.settings.items()} for _ in range(part.count)]
 
 

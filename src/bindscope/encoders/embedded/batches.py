@@ -16,6 +16,7 @@ from bindscope.datasets.captions import LEADS, OTHER
 from bindscope.datasets.images.flat import FlatPictures
 from bindscope.encoders.embedded.recipe import COLORS, HELD_OUT, SHAPES, Recipe
 from bindscope.scenes import BoolArray, FloatArray
+from bindscope.streams import stream
 
 SPACE = ConceptSpace.of([("color", COLORS), ("shape", SHAPES)])
 JITTERS = (0.0, 0.5, 1.0)
@@ -90,7 +91,7 @@ class Batch:
 
 def batch(pool: Pool, recipe: Recipe, step: int) -> Batch:
     """Batch number `step`."""
-    rng = np.random.default_rng([recipe.seed, 7, step])
+    rng = stream(recipe.seed, "embedded batches", step)
     rows = _drawn(pool, recipe, rng)
     scenes = pool.scenes[rows]
     named = _named(scenes, recipe.partial, rng)
