@@ -70,6 +70,18 @@ AMBIGUOUS: dict[str, tuple[dict[str, Any], str]] = {
         {"clip": lists(VECTORS), "dim0": VECTORS[:, 0], "dim1": VECTORS[:, 1]},
         r"dim0.. \[2 columns\]",
     ),
+    "a box beside many features": (
+        {"bbox": lists(VECTORS[:, :4]), **{f"f{i}": VECTORS[:, i % 8] for i in range(9)}},
+        "bbox .*, f0",
+    ),
+    "a box list alone": (
+        {"bbox": lists(VECTORS[:, :4])},
+        r"got bbox, which is named like something else; .*\?array=bbox",
+    ),
+    "classes beside dimensions": (
+        {**{f"dim{i}": VECTORS[:, i] for i in range(8)}, **{f"class_{i}": pa.array([0] * N) for i in range(10)}},
+        r"dim0.. \[8 columns\], class_0.. \[10 columns\]; .*array=dim$",
+    ),
     "boxes alone": (BOXES, r"expected a column of lists .* got x1, y1, x2, y2; if the columns x0, x1, .* \?array=x"),
     "scores": ({"f1": BOXES["x1"]}, "expected a column of lists"),
     "one-hot": ({f"class_{i}": pa.array([0] * N) for i in range(4)}, r"add \?array=class_"),
@@ -111,6 +123,11 @@ def test_a_column_is_chosen_by_name(tmp_path: Path) -> None:
         ),
         ({"a": VECTORS, "onehot": np.eye(N, dtype=np.uint8)}, r"a \[30, 8\], onehot \[30, 30\]"),
         ({"vectors": VECTORS, "embeddings": VECTORS}, r"vectors \[30, 8\], embeddings \[30, 8\]"),
+        (
+            {"boxes": VECTORS[:, :4], "ids": np.arange(N)},
+            r"got boxes, which is named like something else; .*\?array=boxes",
+        ),
+        ({"label_onehot": np.eye(N)}, "got label_onehot, which is named"),
         ({"scores": VECTORS[:, 0]}, "expected an array named vectors or embeddings, got scores"),
     ],
 )

@@ -80,3 +80,34 @@ def test_a_slip_of_the_pen_is_refused_before_the_run() -> None:
         "object_recognition",
         "own_metric",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "warm or cold",
+        "a,b",
+        "a]b",
+        "it's",
+        'say "so"',
+        "or",
+        ",",
+        "[x]",
+        "a<b",
+        " blanks ",
+        "c].ci_low<1 or d",
+        "größe",
+        "'q'",
+    ],
+)
+def test_any_concept_can_be_named_in_quotes(name: str) -> None:
+    record = Record("recognition", "concept_recognition", 0.1, "zero_shot", name)
+    results = Results([*RESULTS, record])
+    quoted = '"' + name.replace('"', '""') + '"'
+    single = "'" + name.replace("'", "''") + "'"
+    for target in (quoted, single):
+        found = judge(results, f"object_recognition<0.1 or concept_recognition[{target}]<0.2,r2<0.85")
+        assert [outcome.record.target for outcome in found] == ["all", name, "level1"]
+        assert [outcome.failed for outcome in found] == [False, True, True]
+    if not set(name) & set("]'\"") and name == name.strip():
+        assert judge(results, f"concept_recognition[{name}]<0.2")[0].record == record

@@ -32,7 +32,7 @@ PATTERNS = {
     "clevr2d:CxS": "flat pictures of the first C colours and S shapes, e.g. clevr2d:8x3?replicates=3&size=224",
     "clevr:CxS": "rendered scenes like CLEVR's, e.g. clevr:8x3?singles=true&sizes=2&materials=2 (extra render)",
     "folder:DIR": "images with labels.csv (filename, object1_color, ..., or PUG:SPARE's columns with ?world=NAME)",
-    "labels:FILE": "a bare label table (CSV or parquet, columns object{i}_{concept}), for vectors from file:",
+    "labels:FILE": "a bare label table (CSV, TSV, JSON lines, parquet, CLEVR's scenes), for vectors from file:; ?missing=None",
     "graph:FILE": "scene graphs of photographs as scenes of factors (Visual Genome, GQA, CLEVR's scenes.json)",
     "pairs:FILE": "captions with negatives, with or without pictures (CSV, TSV, JSON, JSONL, parquet, or a directory of them)",
     "outcomes:FILE": "published outcomes item by item, also as a model: diagnose outcomes:FILE --data pairs:FILE",

@@ -28,7 +28,7 @@ PATTERNS = {
     "hf:PATH": "a transformers model in a directory",
     "openclip:ARCH,PRETRAINED": "an open_clip model by tag or checkpoint file, e.g. openclip:ViT-B-32,laion2b_s34b_b79k",
     "openclip:ARCH,": "the same at random initialisation, e.g. openclip:ViT-B-32,?seed=1&layernorm_gain=2",
-    "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet), rows in the order of the label table",
+    "file:PATH": "vectors made elsewhere (npz, npy, safetensors, parquet); ?queries=PATH&captions=PATH&array=NAME&ids=COLUMN",
     "module:pkg.mod:factory": "your own encoder: an Encoder, a function list[str] -> array, or an object with .encode",
     "module:bindscope.encoders.efficientnet:lite0": "a pretrained vision network out of a package (lite0_whole: uncropped)",
     "embedded:bag": "a small image-text encoder that ships with the package; knows concepts, does not bind",

@@ -23,6 +23,10 @@ from bindscope.errors import InputError, StoreError, UnknownNameError, VectorsEr
 from bindscope.files import refuse_irregular
 
 NAMES = ("vectors", "embeddings", "vector", "embedding")  # an array of such a name is the one meant
+OTHERS = re.compile(
+    r"box|label|one_?hot|score|target|mask|coord|prob|logit|index|points", re.IGNORECASE
+)  # hold something else
+WIDE = 8  # numbered columns that could be vectors although they are not called dim
 FORMATS = ".npz, .npy, .safetensors or .parquet"
 PARQUET = (".parquet", ".pq")
 _DIMENSION = re.compile(r"(?:dim_?)?([0-9]{1,6})")
@@ -162,9 +166,11 @@ class ParquetFile:
         dimensions = [name for name in self.header if _DIMENSION.fullmatch(name)]
         candidates = [f"{name} {self._shape(name)}" for name in self.lists]
         candidates += [f"{dimensions[0]}.. [{len(dimensions)} columns]"] if dimensions else []
-        if len(candidates) > 1:
-            raise _several(self.path, candidates, self.lists[0])
+        candidates += [f"{start}0.. [{len(self._family(start))} columns]" for start in self._families(WIDE)]
+        if len(candidates) > 1 and (self.lists or dimensions):
+            raise _several(self.path, candidates, self.lists[0] if self.lists else dimensions[0].rstrip("0123456789"))
         if self.lists:
+            _refuse_other(self.path, self.lists[0])
             return self._list(self.lists[0])
         if dimensions:
             return self._stacked(dimensions)
@@ -178,15 +184,20 @@ class ParquetFile:
     def _chosen(self, name: str) -> NDArray[Any]:
         if name in self.header and not _is_number(self.kinds[name]):
             return self._list(name)
-        family = [header for header in self.header if (m := _FAMILY.fullmatch(header)) and m[1] == name]
+        family = self._family(name)
         if not family:
             raise UnknownNameError(f"array in {self.path}:", name, [*self.lists, *self._families()])
         return self._stacked(family)
 
-    def _families(self) -> list[str]:
-        """What numbered numeric columns have in common, where there are at least two of a kind."""
+    def _family(self, start: str) -> list[str]:
+        """Numbered columns that begin alike."""
+        return [header for header in self.header if (m := _FAMILY.fullmatch(header)) and m[1] == start]
+
+    def _families(self, least: int = 2) -> list[str]:
+        """What numbered numeric columns begin with, where there are at least so many of a kind; dimensions apart."""
         starts = [m[1] for name in self.header if _is_number(self.kinds[name]) and (m := _FAMILY.fullmatch(name))]
-        return [start for start in dict.fromkeys(starts) if start and starts.count(start) > 1]
+        known = ("", "dim", "dim_")
+        return [start for start in dict.fromkeys(starts) if start not in known and starts.count(start) >= least]
 
     def _stacked(self, names: Sequence[str]) -> NDArray[Any]:
         """Numbered columns side by side, in the order of their numbers."""
@@ -383,7 +394,17 @@ def _chosen_array(path: Path, arrays: Arrays, chosen: str | None) -> NDArray[Any
         raise _several(path, [f"{name} {list(arrays[name].shape)}" for name in candidates], candidates[0])
     if not candidates:
         raise InputError(f"{path}: expected an array named vectors or embeddings, got {_listed(sorted(arrays))}")
+    _refuse_other(path, candidates[0])
     return arrays[candidates[0]]
+
+
+def _refuse_other(path: Path, name: str) -> None:
+    """Raise InputError where the only array that could hold vectors is called like something else."""
+    if OTHERS.search(name):
+        raise InputError(
+            f"{path}: expected an array named vectors or embeddings, got {name}, which is named like something else; if it "
+            f"holds the vectors, add ?array={name}"
+        )
 
 
 def _several(path: Path, candidates: Sequence[str], first: str) -> InputError:
