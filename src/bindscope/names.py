@@ -14,6 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -178,10 +179,17 @@ def from_module(place: str, name: str, make: Callable[[Callable[..., Any]], Any]
     module, colon, factory = place.partition(":")
     if not colon or not module or not factory:
         raise InputError(f"{name!r} is not understood; expected module:package.module:factory")
+    with current_directory_on_path():
+        return made_by(lambda: make(getattr(importlib.import_module(module), factory)), name)
+
+
+@contextmanager
+def current_directory_on_path() -> Iterator[None]:
+    """Modules in the current directory can be imported inside."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        return made_by(lambda: make(getattr(importlib.import_module(module), factory)), name)
+        yield
     finally:
         sys.path.remove(here)
 

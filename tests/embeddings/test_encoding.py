@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ DATA = "text:4x3"  # 132 scenes
 
 
 class Counting(Encoder):
-    """Length and letters of a text; remembers the rows of scenes that it encoded, and may stop at one."""
+    """Length, letters and a checksum of a text; remembers the rows of scenes that it encoded, and may stop at one."""
 
     name = "counting"
 
@@ -37,7 +38,8 @@ class Counting(Encoder):
                 raise KeyboardInterrupt
             self.rows += items.rows.tolist()
         texts = items.texts or ()
-        return np.array([[len(t), t.count("a"), t.count("e"), 7.5 + self.shift] for t in texts], dtype=np.float32)
+        rows = [[len(t), t.count("a"), t.count("e"), zlib.crc32(t.encode()) / 2**30 + self.shift] for t in texts]
+        return np.array(rows, dtype=np.float32)
 
     def fidelity(self) -> dict[str, Any]:
         return {"architecture": "letters"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bindscope.encoders.compute import AHEAD, ahead, prepared, read_image
+from bindscope.encoders.pictures import AHEAD, ahead, prepared, read_image
 from bindscope.errors import StoreError
 from encoders.pictures import write_pictures
 

@@ -61,6 +61,7 @@ class Embeddings:
     """Vectors `[n, d]` float32 of the rows of a table, the model's own queries and captions if any, and provenance.
 
     controls: vectors `[n, d']` of the same rows by other means, which read-outs are held against; they are not kept in files.
+    seen: what became of the input before the model saw it, as counts; see `bindscope.embeddings.seen`.
     """
 
     vectors: Vectors
@@ -72,6 +73,7 @@ class Embeddings:
     modality: str = ""
     captions: CaptionVectors | None = None
     controls: Mapping[str, Vectors] = field(default_factory=dict)
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.table):
@@ -96,10 +98,12 @@ def save_embeddings(embeddings: Embeddings, directory: str | Path) -> None:
         "model": embeddings.model,
         "dataset": embeddings.dataset,
         "modality": embeddings.modality,
+        "seen": dict(embeddings.seen),
     }
     if embeddings.captions is not None:
-        told = embeddings.captions
-        record["captions"] = {"orders": told.orders, "patterns": told.patterns, "queries": len(told.queries)}
+        captions = embeddings.captions
+        counts = {"orders": captions.orders, "patterns": captions.patterns, "queries": len(captions.queries)}
+        record["captions"] = counts
     write_tensors(folder / VECTORS_FILE, _tensors(embeddings), record)
 
 
@@ -139,6 +143,7 @@ def load_embeddings(directory: str | Path) -> Embeddings:
         record["dataset"],
         record["modality"],
         _captions(arrays, record.get("captions"), space),
+        record.get("seen", {}),
     )
 
 

@@ -19,7 +19,9 @@ from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.labels import refuse_unwritable
 from bindscope.datasets.wording import Captions
 from bindscope.embeddings.artefact import CaptionVectors, Embeddings, Queries, query_tensors
+from bindscope.embeddings.seen import Witnesses, look, same_width, sentences
 from bindscope.encoders.base import Encoder, Vectors, checked_vectors
+from bindscope.encoders.reading import TextReading
 from bindscope.errors import BindscopeWarning, InputError, StoreError, VectorsError
 from bindscope.files import read_tensors, user_cache, write_tensors
 
@@ -27,7 +29,8 @@ SHARD_ROWS = 1024  # rows of a cache file: what a killed run can lose
 LINE_SECONDS = 30.0  # between two lines of progress in a log
 PLAIN_ROWS = 8192  # rows at once where there is no cache
 
-Report = Callable[[int], None]  # told how many more rows are done
+Report = Callable[[int], None]  # is given how many more rows are done
+Watch = Callable[[int, Vectors], None]
 
 
 def embed(
@@ -53,17 +56,45 @@ def embed(
         raise InputError(f"batch size must be at least 1, got {batch_size}")
     refuse_unwritable(dataset.table.space)  # before hours of encoding
     ready = encoder.prepare(dataset)
-    fidelity = {**ready.fidelity(), "fingerprint": fingerprint(ready, dataset)}
+    record = ready.fidelity()
+    witnesses = Witnesses(ready, dataset.items, record)
+    code = {"code_sha256": encoder.code} if encoder.code else {}
+    fidelity = {**record, **code, "fingerprint": witnesses.fingerprint()}
     identity = {"encoder": fidelity, "data": dataset.digest, "batch_size": batch_size}
     store = Cache.open(cache, identity) if cache is not None and ready.cacheable else None
+    if ready.cacheable:
+        witnesses.ask_again(ready)
     with progress_bar(progress, encoder.name, len(dataset.items)) as report:
-        vectors = encode_rows(ready, dataset.items, store, batch_size, report)
+        vectors = encode_rows(ready, dataset.items, store, batch_size, report, watch(witnesses, encoder.name))
     queries = _cached_queries(ready, dataset, store)
     _refuse_other_width(encoder, vectors, queries)
-    told = None
+    seen = look(ready, dataset, vectors, queries, captions)
+    tell(encoder.name, seen)
+    other = None
     if captions is not None:
-        told = encode_captions(ready, captions, {**identity, "data": captions.digest}, cache, batch_size, progress)
-    return Embeddings(vectors, dataset.table, queries, fidelity, encoder.name, dataset.name, dataset.modality, told)
+        other = encode_captions(ready, captions, {**identity, "data": captions.digest}, cache, batch_size, progress)
+    names = (encoder.name, dataset.name, dataset.modality)
+    seen["unsteady"] = witnesses.gaps
+    return Embeddings(vectors, dataset.table, queries, fidelity, *names, captions=other, seen=seen)
+
+
+def watch(witnesses: Witnesses, name: str) -> Watch:
+    """Says with the first block that vectors depend on more than their row, before hours of encoding."""
+    told: set[str] = set()
+
+    def compare(start: int, part: Vectors) -> None:
+        witnesses.compare(start, part)
+        new = {word: gap for word, gap in witnesses.gaps.items() if word not in told}
+        told.update(new)
+        tell(name, {"unsteady": new})
+
+    return compare
+
+
+def tell(name: str, seen: Mapping[str, Any]) -> None:
+    """Each sentence on what a model saw as a warning of its own."""
+    for sentence in sentences(seen):
+        warnings.warn(f"{name}: {sentence}", BindscopeWarning, stacklevel=3)
 
 
 def encode_captions(
@@ -93,6 +124,7 @@ class CaptionSide(Encoder):
 
     def __init__(self, encoder: Encoder) -> None:
         self.whole, self.name = encoder, f"{encoder.name}, captions"
+        self.cacheable, self.code = encoder.cacheable, encoder.code
 
     def encode(self, items: Items) -> Vectors:
         vectors = self.whole.encode_captions(items)
@@ -102,6 +134,9 @@ class CaptionSide(Encoder):
 
     def fidelity(self) -> dict[str, Any]:
         return self.whole.fidelity()
+
+    def text_reading(self, items: Items) -> TextReading | None:
+        return self.whole.text_reading(items)
 
 
 def refuse_modality(encoder: Encoder, dataset: Dataset) -> None:
@@ -113,17 +148,18 @@ def refuse_modality(encoder: Encoder, dataset: Dataset) -> None:
         )
 
 
-def fingerprint(encoder: Encoder, dataset: Dataset) -> str:
-    """sha256 of the vectors of a few fixed rows, encoded as one batch and rounded to 1e-4 of their length."""
-    rows = sorted({0, len(dataset.items) // 2, len(dataset.items) - 1})
-    vectors = _encode_checked(encoder, dataset.items.take(rows), 0)
-    scale = max(float(np.abs(vectors).max()), 1e-30)
-    steps = np.rint(vectors / scale * 1e4).astype("<i4")
-    return hashlib.sha256(repr(steps.shape).encode() + steps.tobytes()).hexdigest()
+def encode_rows(
+    encoder: Encoder,
+    items: Items,
+    store: Cache | None,
+    batch_size: int | None,
+    report: Report,
+    watch: Watch | None = None,
+) -> Vectors:
+    """Vectors `[n, d]` of all items, shard by shard; shards that the cache holds are not encoded.
 
-
-def encode_rows(encoder: Encoder, items: Items, store: Cache | None, batch_size: int | None, report: Report) -> Vectors:
-    """Vectors `[n, d]` of all items, shard by shard; shards that the cache holds are not encoded."""
+    watch: is given the first row and the vectors of each shard.
+    """
     size = SHARD_ROWS if store is not None else PLAIN_ROWS
     out = np.empty((0, 0), dtype=np.float32)
     for start in range(0, len(items), size):
@@ -131,7 +167,9 @@ def encode_rows(encoder: Encoder, items: Items, store: Cache | None, batch_size:
         part = _shard(encoder, items.take(rows), start, store, batch_size, report)
         if not start:
             out = np.empty((len(items), part.shape[1]), dtype=np.float32)
-        out[rows] = _same_width(part, out.shape[1], encoder.name)
+        out[rows] = same_width(part, out.shape[1], encoder.name)
+        if watch is not None:
+            watch(start, part)
     return out
 
 
@@ -192,12 +230,6 @@ def _refuse_other_width(encoder: Encoder, vectors: Vectors, queries: Queries | N
                 f"{encoder.name}: queries have {array.shape[1]} dimensions, scenes {vectors.shape[1]}; "
                 "they must share a space"
             )
-
-
-def _same_width(part: Vectors, width: int, label: str) -> Vectors:
-    if part.shape[1] != width:
-        raise VectorsError(f"{label}: vectors of {width} and of {part.shape[1]} dimensions in one data set")
-    return part
 
 
 def _batches(items: Items, step: int) -> Iterator[Items]:

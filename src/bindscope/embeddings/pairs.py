@@ -11,7 +11,8 @@ import numpy as np
 from bindscope.concepts import ConceptSpace
 from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.datasets.pairs import PairSet
-from bindscope.embeddings.encoding import Cache, CaptionSide, encode_rows, fingerprint, progress_bar
+from bindscope.embeddings.encoding import Cache, CaptionSide, encode_rows, progress_bar, tell, watch
+from bindscope.embeddings.seen import Witnesses, look_at_items
 from bindscope.encoders.base import Encoder, Vectors
 from bindscope.errors import InputError, VectorsError
 from bindscope.scenes import SceneTable
@@ -89,13 +90,21 @@ def _refuse_speechless(encoder: Encoder, pairs: PairSet, seen: bool) -> None:
 
 
 def _encoded(encoder: Encoder, data: Dataset, cache: Path | None, batch_size: int | None, progress: bool) -> Vectors:
-    store = None
-    if cache is not None and encoder.cacheable:
-        fidelity = {**encoder.fidelity(), "fingerprint": fingerprint(encoder, data)}
-        side = "captions" if data.modality == "text" else "pictures"
-        store = Cache.open(cache, {"encoder": fidelity, "pairs": data.digest, "side": side, "batch_size": batch_size})
+    store, watching = None, None
+    side = "captions" if data.modality == "text" else "pictures"
+    if encoder.cacheable and len(data.items):
+        record = encoder.fidelity()
+        witnesses = Witnesses(encoder, data.items, record)
+        witnesses.ask_again(encoder)
+        watching = watch(witnesses, encoder.name)
+        code = {"code_sha256": encoder.code} if encoder.code else {}
+        fidelity = {**record, **code, "fingerprint": witnesses.fingerprint()}
+        identity = {"encoder": fidelity, "pairs": data.digest, "side": side, "batch_size": batch_size}
+        store = Cache.open(cache, identity) if cache is not None else None
     with progress_bar(progress, encoder.name, len(data.items)) as report:
-        return encode_rows(encoder, data.items, store, batch_size, report)
+        vectors = encode_rows(encoder, data.items, store, batch_size, report, watching)
+    tell(encoder.name, look_at_items(encoder, data.items, side))
+    return vectors
 
 
 def _nothing(n: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bindscope.encoders.base import Encoder, Settings
+from bindscope.encoders.module import code_digest
 from bindscope.errors import InputError
 from bindscope.names import Registry, made_by
 
@@ -71,6 +72,7 @@ def load_encoder(
         return loader(rest, name, settings)
     made: Encoder = made_by(lambda: loader(rest, name, settings), name, Encoder)
     made.name = made.name or name
+    made.code = code_digest(ENCODERS.plugins()[prefix].place.partition(":")[0])
     return made
 
 

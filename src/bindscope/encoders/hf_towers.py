@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from bindscope.concepts import IntArray
-from bindscope.encoders.base import Settings
+from bindscope.encoders.base import Crop, Settings
 from bindscope.encoders.hf_clip import can_share, shared_features
-from bindscope.encoders.towers import ImageTower, TextTower, warn_if_cut
+from bindscope.encoders.reading import TextReading, read_by_tokenizer, refuse_without_files
+from bindscope.encoders.sentence_head import SentenceHead, apply_steps
+from bindscope.encoders.towers import ImageTower, TextTower
 from bindscope.errors import InputError, StoreError
 
 POOLINGS = ("model", "pooler", "cls", "mean", "last")
@@ -30,13 +33,16 @@ MEANING = {
 POOLED_TEXT = ("clip_text_model", "siglip_text_model", "siglip2_text_model", "metaclip_2_text_model")
 SETTINGS_SHOWN = (
     "size crop_size resample image_mean image_std do_resize do_center_crop do_rescale rescale_factor do_normalize "
-    "do_convert_rgb patch_size max_num_patches do_pad"
+    "do_convert_rgb patch_size max_num_patches do_pad crop_pct"
 ).split()
 
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded model. pooling: one of POOLINGS. has_pooler: whether the checkpoint held the pooler's weights."""
+    """A loaded model. pooling: one of POOLINGS. has_pooler: whether the checkpoint held the pooler's weights.
+
+    head: what a sentence-transformers directory puts behind the network's texts.
+    """
 
     model: Any
     config: Any
@@ -45,6 +51,7 @@ class Network:
     pooling: str
     device: str
     has_pooler: bool
+    head: SentenceHead | None = None
 
     @property
     def dual(self) -> bool:
@@ -114,6 +121,7 @@ class HubTexts(TextTower):
             tokenizer = AutoTokenizer.from_pretrained(self.network.directory, trust_remote_code=False)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
             raise _no_processor(self.name, "tokenizer", "tokenizer.json", error) from error
+        refuse_without_files(tokenizer, self.network.directory, self.name)
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         if tokenizer.pad_token is None:
@@ -127,7 +135,8 @@ class HubTexts(TextTower):
         """Longest text in tokens."""
         places = getattr(self.network.side_config("text"), "max_position_embeddings", None)
         offset = 2 if self.network.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
-        return int(min(self.tokenizer.model_max_length, places - offset if places else 512, 8192))
+        own = (self.network.head and self.network.head.max_length) or 8192
+        return int(min(self.tokenizer.model_max_length, places - offset if places else 512, own, 8192))
 
     @cached_property
     def lowered(self) -> bool:
@@ -136,9 +145,8 @@ class HubTexts(TextTower):
 
     def tokens(self, texts: list[str]) -> tuple[Any, IntArray]:
         """Arrays of the tokenizer, padded on its own side."""
-        worded = [text.lower() for text in texts] if self.lowered else texts
         found = self.tokenizer(
-            worded,
+            self._cased(texts),
             padding="max_length" if self.network.fixed_padding else "longest",
             truncation=True,
             max_length=self.limit,
@@ -147,9 +155,14 @@ class HubTexts(TextTower):
         )
         arrays = {key: np.asarray(array) for key, array in found.items()}
         lengths = np.asarray(arrays["attention_mask"].sum(axis=1), dtype=np.int64)
-        full = np.flatnonzero(lengths >= self.limit)
-        warn_if_cut(self.name, sum(len(self._ids(worded[row])) > self.limit for row in full), self.limit)
         return arrays, np.maximum(lengths, 1)
+
+    def reading(self, texts: list[str]) -> TextReading:
+        """What becomes of texts."""
+        return read_by_tokenizer(self.tokenizer, self._cased(texts), self.limit)
+
+    def _cased(self, texts: list[str]) -> list[str]:
+        return [text.lower() for text in texts] if self.lowered else texts
 
     def ids(self, tokens: dict[str, Any]) -> IntArray:
         """The array input_ids."""
@@ -162,6 +175,10 @@ class HubTexts(TextTower):
 
     def run(self, tokens: dict[str, Any], rows: IntArray, length: int | None) -> Any:
         """Vectors of some rows."""
+        found = self._run(tokens, rows, length)
+        return found if self.network.head is None else apply_steps(self.network.head.steps, found)
+
+    def _run(self, tokens: dict[str, Any], rows: IntArray, length: int | None) -> Any:
         import torch
 
         left = self.tokenizer.padding_side == "left"
@@ -265,11 +282,20 @@ class HubImages(ImageTower):
             for key, tensor in pixels.items()
         }
 
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the processor."""
+        found = self.processor.to_dict()
+        return {key: _plain(found[key]) for key in SETTINGS_SHOWN if found.get(key) is not None}
+
+    def crop(self) -> Crop | None:
+        """The middle of the scaled picture, where the processor cuts one out."""
+        return crop_of(type(self.processor).__name__, self.settings)
+
     def record(self) -> dict[str, Any]:
         """Processor settings and pooling."""
-        settings = {key: getattr(self.processor, key, None) for key in SETTINGS_SHOWN}
-        shown = {key: _plain(value) for key, value in settings.items() if value is not None}
-        return {"pooling": MEANING[self.pooling], "processor": {"class": type(self.processor).__name__, **shown}}
+        shown = {"class": type(self.processor).__name__, **self.settings}
+        return {"pooling": MEANING[self.pooling], "processor": shown}
 
     def _pooled(self, output: Any, pixels: Any) -> Any:
         if self.pooling == "pooler":
@@ -290,6 +316,27 @@ class HubImages(ImageTower):
             return 0
         patches = int(pixels.shape[-2] // size) * int(pixels.shape[-1] // size)
         return max(int(states.shape[1]) - patches, 0)
+
+
+def crop_of(kind: str, settings: Mapping[str, Any]) -> Crop | None:
+    """What a processor of transformers cuts off, by its settings.
+
+    >>> window = {"crop_size": {"height": 8, "width": 8}, "do_center_crop": True}
+    >>> crop_of("CLIPImageProcessor", {"size": {"shortest_edge": 9}, **window})
+    Crop(shortest=9, window=(8, 8))
+    """
+    size, share = dict(settings.get("size") or {}), settings.get("crop_pct")
+    shortest = size.get("shortest_edge") if settings.get("do_resize", True) else None
+    if share and shortest and shortest < 384 and kind.startswith("ConvNext"):
+        return Crop(int(shortest / share), (shortest, shortest))
+    window = settings.get("crop_size")
+    if not settings.get("do_center_crop") or not isinstance(window, Mapping) or "width" not in window:
+        return None
+    if settings.get("do_resize", True) and shortest is None:
+        return None if share is None else Crop(min(size.values()) / share, (window["width"], window["height"]))
+    if kind.startswith("Levit") and shortest:
+        shortest = int(shortest * 256 / 224)
+    return Crop(shortest, (window["width"], window["height"]))
 
 
 def features(output: Any) -> Any:

@@ -56,7 +56,8 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     model = build_model(recipe, found)
     facts = {**_facts(model, recipe, found), "weights_sha256": file_digest(found.path) if found else None}
     places = (name, recipe.architecture, recipe.device)
-    return TowerEncoder(name, ClipTexts(model, *places, settings), ClipImages(model, *places, settings), facts)
+    towers = ClipTexts(model, *places, settings), ClipImages(model, *places, settings)
+    return TowerEncoder(name, *towers, facts, remarks=_remarks(recipe, found))
 
 
 def read_recipe(rest: str, name: str, settings: Settings) -> Recipe:
@@ -139,6 +140,18 @@ def _activation(recipe: Recipe, checkpoint: Checkpoint | None) -> bool:
         text = f"{recipe.name}: the checkpoint was trained {'with' if trained else 'without'} QuickGELU; vectors will be off"
         warnings.warn(text, BindscopeWarning, stacklevel=5)
     return bool(asked if asked is not None else trained)
+
+
+def _remarks(recipe: Recipe, checkpoint: Checkpoint | None) -> dict[str, str]:
+    """A remark where nobody says which activation a checkpoint was trained with: its weights fit both."""
+    import open_clip
+
+    own = bool((open_clip.get_model_config(recipe.architecture) or {}).get("quick_gelu", False))
+    if checkpoint is None or own or recipe.quick_gelu is not None or checkpoint.quick_gelu is not None:
+        return {}
+    name = Path(recipe.pretrained).name
+    text = f"the activation that {name} was trained with is not known, and GELU is taken; say ?quickgelu=true or =false"
+    return {"activation": text}
 
 
 def _load_weights(model: Any, checkpoint: Checkpoint, recipe: Recipe) -> None:

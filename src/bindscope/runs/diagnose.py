@@ -18,6 +18,7 @@ from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS
 from bindscope.embeddings import Embeddings, default_cache, embed, save_embeddings
+from bindscope.embeddings.seen import sentences
 from bindscope.encoders import Encoder
 from bindscope.errors import InputError, StoreError, TableError, VectorsError
 from bindscope.parallel import one_thread
@@ -266,7 +267,13 @@ def _config(
         "fidelity": dict(embeddings.fidelity),
         "space": [{"name": concept.name, "values": list(concept.values)} for concept in dataset.table.space.concepts],
         "slots": list(dataset.slots),
-        "notes": [*dataset.notes, *other_counts_note(dataset.table), *encoder.notes],
+        "seen": dict(embeddings.seen),
+        "notes": [
+            *dataset.notes,
+            *other_counts_note(dataset.table),
+            *encoder.notes,
+            *sentences(embeddings.seen),
+        ],
         "examples": _examples(dataset),
         "created": now(),
     }

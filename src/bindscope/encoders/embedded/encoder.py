@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from bindscope.datasets.items import Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
-from bindscope.encoders.embedded.recipe import HELD_OUT, Recipe
+from bindscope.encoders.embedded.recipe import HELD_OUT, LENGTH, Recipe, pieces_of, tokens
+from bindscope.encoders.pictures import READING, read_image
+from bindscope.encoders.reading import TextReading
 from bindscope.errors import InputError, MissingExtraError, StoreError, UnknownNameError
 from bindscope.files import read_tensors
 
@@ -53,8 +55,6 @@ class EmbeddedEncoder(Encoder):
     def _texts(self, items: Items) -> Vectors:
         import torch
 
-        from bindscope.encoders.embedded.recipe import tokens
-
         if items.texts is None:
             raise InputError(f"{self.name} reads pictures and texts, and these items have none; choose other data")
         size = self.settings.batch_size or 4 * BATCH
@@ -76,6 +76,7 @@ class EmbeddedEncoder(Encoder):
             "recipe": self.recipe.to_json(),
             "weights_sha256": self.digest,
             "normalised": True,
+            "reading": READING,
             "dtype": "torch.float32",
             "eval_mode": not self.towers.training,
             "training_objects": {
@@ -86,23 +87,24 @@ class EmbeddedEncoder(Encoder):
             "versions": library_versions("torch", "numpy"),
         }
 
+    def text_reading(self, items: Items) -> TextReading | None:
+        """What the text tower reads: it knows the words of its training."""
+        if items.texts is None or (items.kind == "scene" and items.images is not None):
+            return None
+        rows = [pieces_of(text) for text in items.texts]
+        keys = tuple(tuple(row[:LENGTH].tolist()) for row in tokens(items.texts))
+        cut = tuple(len(known) > LENGTH for known, _ in rows)
+        return TextReading(keys, cut, LENGTH, tuple(unknown for _, unknown in rows))
+
 
 def read_picture(path: Path, size: int) -> NDArray[np.uint8]:
     """A picture as `[size, size, 3]`, by area means where it is larger."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise MissingExtraError("reading pictures", "pillow", "vision") from None
-    try:
-        with Image.open(path) as picture:
-            whole = picture.convert("RGB")
-            if whole.size != (size, size):
-                whole = whole.resize(
-                    (size, size), Image.Resampling.BOX if min(whole.size) > size else Image.Resampling.BILINEAR
-                )
-            return np.asarray(whole, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
-        raise StoreError(f"cannot read picture {path}: {error}") from error
+    whole = read_image(path)
+    if whole.size != (size, size):
+        from PIL.Image import Resampling
+
+        whole = whole.resize((size, size), Resampling.BOX if min(whole.size) > size else Resampling.BILINEAR)
+    return np.asarray(whole, dtype=np.uint8)
 
 
 def load(rest: str, name: str, settings: Settings) -> EmbeddedEncoder:

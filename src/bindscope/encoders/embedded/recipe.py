@@ -115,13 +115,29 @@ def vocabulary_size() -> int:
     return len(WORDS) + 2
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case."""
+    return re.findall(r"\w+|,", text.lower())
+
+
+def pieces_of(text: str) -> tuple[list[str], tuple[str, ...]]:
+    """The words that a text is read as, and those and the signs that have no vector (plain punctuation apart).
+
+    >>> pieces_of("a red zebra.")
+    (['a', 'red', 'zebra'], ('zebra',))
+    """
+    words = words_of(text)
+    signs = re.findall(r"[^\w\s.,;:!?'\"()-]+", text)
+    return words, (*(word for word in words if word not in _NUMBER), *signs)
+
+
 def tokens(texts: Sequence[str]) -> IntArray:
     """Word numbers `[n, length]`, padded with 0 to the longest text; words beyond 32 are left out.
 
     >>> tokens(["red circle", "A red zebra"]).tolist()
     [[2, 14, 0], [17, 2, 1]]
     """
-    rows = [[_NUMBER.get(word, OTHER) for word in re.findall(r"\w+|,", text.lower())][:LENGTH] for text in texts]
+    rows = [[_NUMBER.get(word, OTHER) for word in words_of(text)][:LENGTH] for text in texts]
     width = max((len(row) for row in rows), default=1) or 1
     out = np.full((len(rows), width), PAD, dtype=np.int64)
     for i, row in enumerate(rows):
