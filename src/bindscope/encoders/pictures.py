@@ -53,11 +53,13 @@ def read_image(path: Path) -> Any:
 def picture_facts(path: Path) -> PictureFacts:
     """What reading a file changes; its pixels are decoded only where they are needed for that."""
     with _opened(path) as image:
+        from PIL import ImageOps
+
         depth = _depth(image, path)  # first: what decodes the pixels forgets the layout of the file
-        tag = image.getexif().get(ORIENTATION, 1)
-        width, height = image.size[::-1] if tag in (5, 6, 7, 8) else image.size
+        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        width, height = ImageOps.exif_transpose(image).size if turned else image.size
         several = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"  # phones keep a preview as second frame
-        return PictureFacts(width, height, tag in range(2, 9), depth, _is_transparent(image), several)
+        return PictureFacts(width, height, turned, depth, _is_transparent(image), several)
 
 
 def as_rgb(image: Any, path: Path) -> Any:
