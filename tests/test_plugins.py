@@ -19,6 +19,7 @@ from bindscope.learners.registry import approximator_names, load_approximator
 from bindscope.names import Registry
 
 CODE = '''
+import zlib
 import numpy as np
 from bindscope.datasets import load_dataset
 from bindscope.encoders import Encoder
@@ -27,7 +28,7 @@ from bindscope.learners.additive import load_additive
 class Lengths(Encoder):
     """Counts letters."""
     def encode(self, items):
-        return np.array([[len(text), text.count("a")] for text in items.texts], dtype=np.float32)
+        return np.array([[len(text), zlib.crc32(text.encode()) / 2**32] for text in items.texts], dtype=np.float32)
     def fidelity(self):
         return {"architecture": "lengths"}
 

@@ -73,6 +73,7 @@ def test_encoder_gives_pooled_features_in_order_and_repeatably(tmp_path: Path, n
     assert (encoder.encode(image_items(paths)) == found).all()
 
 
+@pytest.mark.filterwarnings("ignore:.* lose up to .* to the model's centre crop")
 def test_embed_reads_image_data_and_says_what_it_did(tmp_path: Path) -> None:
     dataset = image_dataset(tmp_path, 6)
     made = embed(load_encoder(NAME), dataset)

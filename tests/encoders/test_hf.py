@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bindscope import cli
 from bindscope.embeddings import embed
 from bindscope.encoders import hf, load_encoder
 from bindscope.encoders.base import Encoder
-from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError, UnknownNameError
+from bindscope.errors import InputError, MissingExtraError, StoreError, UnknownNameError
 from encoders import tiny
 from encoders.pictures import image_dataset, image_items, text_items, write_pictures
 
@@ -195,6 +196,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
         load_encoder(f"hf:{folder}")
 
 
+@pytest.mark.filterwarnings("ignore:.* lose up to .* to the model's centre crop")
 def test_image_data_and_text_data_use_their_towers(tmp_path: Path) -> None:
     folder = tiny.save_clip(tmp_path / "model")
     dataset = image_dataset(tmp_path, 12)
@@ -229,8 +231,9 @@ def test_prompt_stands_before_every_text(tmp_path: Path) -> None:
 
 def test_long_texts_are_reported(tmp_path: Path) -> None:
     encoder = load_encoder(f"hf:{tiny.save_clip(tmp_path)}")
-    with pytest.warns(BindscopeWarning, match="1 texts are longer than 24 tokens"):
-        encoder.encode(text_items(["a red cube " * 9, "a cube " * 11, "a cube"]))  # 29, 24 and 4 tokens
+    reading = encoder.text_reading(text_items(["a red cube " * 9, "a cube " * 11, "a cube"]))  # 29, 24 and 4 tokens
+    assert reading is not None
+    assert (reading.cut, reading.limit) == ((True, False, False), 24)
 
 
 def test_wrong_names_and_options_are_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,3 +292,65 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _unreachable(*arguments: Any, **options: Any) -> None:
     raise OSError("no route")
+
+
+def sentence_model(folder: Path, pooling: Any, *more: Any, similarity: str | None = None, prompts: Any = None) -> Path:
+    """A tiny BERT as a sentence-transformers model; its network lies in the directory itself."""
+    library = pytest.importorskip("sentence_transformers")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from sentence_transformers.models import Pooling, Transformer
+    base = tiny.save_bert(folder / "base")
+    layers = [Transformer(str(base), max_seq_length=6), Pooling(32, pooling), *more]
+    model = library.SentenceTransformer(modules=layers, device="cpu", similarity_fn_name=similarity, prompts=prompts)
+    model.save_pretrained(str(folder / "model"))
+    return folder / "model"
+
+
+def layer(name: str, *arguments: Any, **more: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import sentence_transformers.models as parts
+    return getattr(parts, name)(*arguments, **more)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "lasttoken"])
+@pytest.mark.parametrize("head", [(), ("Normalize",), ("Dense", "Normalize"), ("Dense",)])
+def test_a_sentence_transformers_directory_gives_its_own_vectors(
+    tmp_path: Path, pooling: str, head: tuple[str, ...]
+) -> None:
+    torch.manual_seed(0)
+    layers = [layer("Normalize") if kind == "Normalize" else layer("Dense", 32, 8) for kind in head]
+    place = sentence_model(tmp_path, pooling, *layers)
+    items = text_items([*tiny.CAPTIONS])
+    ours, theirs = load_encoder(f"hf:{place}"), load_encoder(f"st:{place}")
+    assert np.allclose(ours.encode(items), theirs.encode(items), atol=1e-6)
+    assert ours.fidelity()["head"] == list(head)
+    one, two = ours.text_reading(items), theirs.text_reading(items)
+    assert one is not None
+    assert two is not None
+    assert (one.keys, one.cut, one.limit) == (two.keys, two.cut, 6)
+
+
+def test_what_hf_does_not_compute_of_such_a_directory_is_refused_or_said(tmp_path: Path) -> None:
+    for number, pooling in enumerate(("weightedmean", "max", ("cls", "mean"))):
+        place = sentence_model(tmp_path / str(number), pooling)
+        with pytest.raises(InputError, match=rf"Transformer \+ Pooling.* does not compute; use st:{place}, or say"):
+            load_encoder(f"hf:{place}")
+        assert load_encoder(f"hf:{place}?pooling=mean").fidelity()["head"] == []
+    place = sentence_model(tmp_path / "dot", "cls", similarity="dot", prompts={"query": "find: "})
+    remarks = load_encoder(f"hf:{place}").remarks()
+    assert "declares prompts (query), which hf: does not use" in remarks["prompts"]
+    assert "declares the score function dot" in remarks["score_function"]
+    (place / "1_Pooling" / "config.json").write_text("{")
+    with pytest.raises(StoreError, match=r"cannot read .*1_Pooling.config\.json"):
+        load_encoder(f"hf:{place}")
+
+
+@pytest.mark.parametrize("save", ["clip", "siglip", "bert"])
+def test_a_model_without_tokenizer_files_is_refused(tmp_path: Path, save: str) -> None:
+    place = getattr(tiny, f"save_{save}")(tmp_path)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (place / file).unlink()
+    with pytest.raises(StoreError, match=r"tokenizer"):
+        load_encoder(f"hf:{place}").encode(text_items(["a red cube"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from bindscope.datasets import load_dataset
 from bindscope.embeddings import embed
 from bindscope.encoders import encoder_names, load_encoder
-from bindscope.errors import BindscopeError, InputError, UnknownNameError, VectorsError
+from bindscope.encoders.base import checked_vectors
+from bindscope.encoders.module import code_digest
+from bindscope.errors import BindscopeError, BindscopeWarning, InputError, UnknownNameError, VectorsError
 
 # the encoders here count letters: scenes of other objects have the same vector
 pytestmark = pytest.mark.filterwarnings("ignore:.* have the same vector as ")
@@ -147,3 +150,67 @@ def test_the_door_of_all_encoders() -> None:
         load_encoder("planted:bag", batch_size=0)
     with pytest.raises(InputError, match=r"planted: encoders take no prompt"):
         load_encoder("planted:bag", prompt="x")
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("changed", ["main.py", "helper.py", "lazy.py", "pack/deep.py", "pack/aside.py"])
+def test_the_digest_of_the_code_covers_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tag = f"m{abs(hash(changed)) % 10**8}"
+    files = {
+        f"{tag}main.py": f"import numpy\nfrom {tag}pack.deep import x\nimport {tag}helper\n"
+        f"def f():\n    from {tag}lazy import y\n",
+        f"{tag}helper.py": "a = 1\n",
+        f"{tag}lazy.py": "y = 1\n",
+        f"{tag}pack/__init__.py": "",
+        f"{tag}pack/deep.py": "x = 1\n",
+        f"{tag}pack/aside.py": "z = 1\n",
+        f"{tag}stranger.py": "s = 1\n",
+    }
+    write(tmp_path, files)
+    first = code_digest(f"{tag}main")
+    write(tmp_path, {f"{tag}stranger.py": "s = 2\n"})
+    assert code_digest(f"{tag}main") == first
+    write(tmp_path, {f"{tag}{changed}": files[f"{tag}{changed}"] + "more = 2\n"})
+    assert code_digest(f"{tag}main") != first
+    assert not [name for name in sys.modules if name.startswith(tag)]  # nothing was imported for it
+    assert code_digest("bindscope.encoders.efficientnet") == ""
+
+
+def test_a_mended_encoder_is_encoded_again(name: str, tmp_path: Path) -> None:
+    """Also where the vectors of single rows stay the same, which the fingerprint cannot see."""
+    data = load_dataset("text:2x3")
+    file = tmp_path / f"{name.partition(':')[2]}.py"
+    code = (
+        "import numpy as np\nimport zlib\n"
+        "def vector(text):\n    return [zlib.crc32(text.encode()) % 99991, 1]\n"
+        "def make():\n    return lambda texts: np.array([vector(text) for text in ORDER(texts)])\n"
+    )
+    file.write_text(code + "ORDER = lambda texts: sorted(texts) if len(texts) > 10 else texts\n")
+    with pytest.warns(BindscopeWarning, match="they depend on the batch"):
+        wrong = embed(load_encoder(f"{name}:make"), data, cache=tmp_path / "cache")
+    del sys.modules[file.stem]
+    file.write_text(code + "ORDER = list  # a longer line, so that no compiled file of the same second is taken\n")
+    right = embed(load_encoder(f"{name}:make"), data, cache=tmp_path / "cache")
+    assert not np.array_equal(wrong.vectors, right.vectors)
+    assert right.fidelity["code_sha256"] != wrong.fidelity["code_sha256"]
+
+
+@pytest.mark.parametrize("kind", ["grad", "half", "rows", "integers"])
+def test_tensors_of_torch_are_taken(kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    whole = torch.arange(6.0).reshape(3, 2)
+    given = {
+        "grad": whole.clone().requires_grad_(True),
+        "half": whole.to(torch.bfloat16),
+        "rows": [row.clone().requires_grad_(True) for row in whole],
+        "integers": whole.long(),
+    }[kind]
+    assert np.array_equal(checked_vectors(given, 3, "x"), whole.numpy())

@@ -208,6 +208,7 @@ def test_a_downloaded_file_is_known_by_its_name(checkpoint: Path) -> None:
     assert checkpoints.find_checkpoint("ViT-B-32", str(other), "x").quick_gelu is None
 
 
+@pytest.mark.filterwarnings("ignore:.* lose up to .* to the model's centre crop")
 def test_embed_on_images_asks_with_the_text_tower(checkpoint: Path, tmp_path: Path) -> None:
     made = embed(load_encoder(f"openclip:small,{checkpoint}"), image_dataset(tmp_path, 9))
     assert made.queries is not None
@@ -242,8 +243,18 @@ def test_wrong_names_and_options_are_said_in_one_line(checkpoint: Path) -> None:
 
 def test_long_texts_are_reported() -> None:
     encoder = load_encoder("openclip:small,")
-    with pytest.warns(BindscopeWarning, match="1 texts are longer than 20 tokens"):
-        encoder.encode(text_items(["a red cube " * 9, "a cube " * 9, "a cube"]))  # 29, 20 and 4 tokens
+    reading = encoder.text_reading(text_items(["a red cube " * 9, "a cube " * 9, "a cube"]))  # 29, 20 and 4 tokens
+    assert reading is not None
+    assert (reading.cut, reading.limit) == ((True, False, False), 20)
+
+
+def test_an_activation_that_nobody_states_is_said(checkpoint: Path) -> None:
+    said = load_encoder(f"openclip:small,{checkpoint}").remarks()["activation"]
+    assert said.startswith(
+        "the activation that weights.pt was trained with is not known, and GELU is taken; say ?quickgelu="
+    )
+    for name in (f"small,{checkpoint}?quickgelu=true", f"small-quickgelu,{checkpoint}", "small,"):
+        assert load_encoder(f"openclip:{name}").remarks() == {}
 
 
 def test_what_needs_the_hub_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:

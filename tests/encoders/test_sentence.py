@@ -222,7 +222,60 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_nan_of_a_model_is_named(tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     encoder: Any = load_encoder(f"st:{tiny['plain']}")
     broken = np.full((12, 16), np.nan, dtype=np.float32)
-    monkeypatch.setattr(encoder.model, "encode", lambda *_, **__: broken)
+    monkeypatch.setattr(encoder.model, "encode_document", lambda *_, **__: broken)
     with pytest.raises(InputError, match=r"row 0 holds NaN \(12 such rows\)"):
         encoder.encode(load_dataset("text:2x2").items)
     assert isinstance(encoder.settings, Settings)
+
+
+def test_scenes_and_queries_take_their_own_route(tmp_path: Path, tiny: dict[str, Path]) -> None:
+    """A Router has other weights for documents than for queries; its prompts and lengths are per route too."""
+    from sentence_transformers import SentenceTransformer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from sentence_transformers.models import Pooling, Router, Transformer
+    bert = str(tiny["plain"].parent / "bert")
+    routes = {
+        "query": [Transformer(bert, max_seq_length=8), Pooling(16, "mean")],
+        "document": [Transformer(bert, max_seq_length=5), Pooling(16, "cls")],
+    }
+    SentenceTransformer(modules=[Router(routes, default_route="document")]).save_pretrained(str(tmp_path / "router"))
+    encoder: Any = load_encoder(f"st:{tmp_path / 'router'}")
+    items = load_dataset("text:2x2").items
+    texts = list(items.texts or ())
+    assert np.array_equal(encoder.encode(items), encoder.model.encode_document(texts))
+    assert np.array_equal(encoder.encode_queries(items), encoder.model.encode_query(texts))
+    assert not np.allclose(encoder.encode(items), encoder.encode_queries(items))
+    reading = encoder.text_reading(items)
+    assert (reading.limit, reading.cut[0]) == (5, True)
+    assert encoder.text_reading(load_dataset("text:2x2").object_queries).limit == 8
+
+
+def test_prompts_count_as_tokens(tiny: dict[str, Path]) -> None:
+    plain, asymmetric = (load_encoder(f"st:{tiny[name]}") for name in ("plain", "asymmetric"))
+    items = load_dataset("text:2x2").items
+    one, two, own = (
+        encoder.text_reading(items)
+        for encoder in (plain, asymmetric, load_encoder(f"st:{tiny['plain']}", prompt="passage : "))
+    )
+    assert one is not None
+    assert two is not None
+    assert own is not None
+    assert len(two.keys[0]) == len(one.keys[0]) + 2  # type: ignore[arg-type]
+    assert own.keys == two.keys
+
+
+def test_a_declared_score_function_and_missing_tokenizers(tiny: dict[str, Path], tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    assert load_encoder(f"st:{tiny['plain']}").remarks() == {}
+    shutil.copytree(tiny["plain"], tmp_path / "dot")
+    file = tmp_path / "dot" / "config_sentence_transformers.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "similarity_fn_name": "dot"}))
+    assert "declares the score function dot" in load_encoder(f"st:{tmp_path / 'dot'}").remarks()["score_function"]
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "dot" / name).unlink()
+    with pytest.raises(StoreError, match=r"has no tokenizer files|cannot load st:"):
+        load_encoder(f"st:{tmp_path / 'dot'}")
