@@ -88,7 +88,7 @@ def test_words_unknown_to_the_tokenizer_and_case_that_it_drops(tmp_path: Path) -
     assert any("hold words that the tokenizer does not know: \U0001f535, \U0001f7e2" in note for note in notes)
     assert made.seen["queries"]["unknown"] == 4 + 2
     (tmp_path / "c.yaml").write_text("concepts:\n  color: [red, Polish, polish]\n  shape: [cube, ball]\n")
-    made, notes = noted(load_encoder(MINILM), f"text:{tmp_path}/c.yaml")
+    made, notes = noted(load_encoder(MINILM), f"text:{tmp_path}/c.yaml?keep_spellings=true")
     assert made.seen["queries"]["same_input"] == 4 + 2
     assert made.seen["scenes"]["same_input"] > 0
 

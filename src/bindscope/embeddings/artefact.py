@@ -143,7 +143,7 @@ def load_embeddings(directory: str | Path) -> Embeddings:
         record["dataset"],
         record["modality"],
         _captions(arrays, record.get("captions"), space),
-        record.get("seen", {}),
+        seen=record.get("seen", {}),
     )
 
 
