@@ -73,7 +73,7 @@ def _scene_counts(encoder: Encoder, dataset: Dataset, vectors: Vectors) -> Seen:
     return {
         **_text_counts(reading, len(items)),
         "same_input": _shared(keys, shown) if keys is not None else 0,
-        "same_vector": _shared(_vector_groups(vectors), objects),
+        "same_vector": 0 if _all_equal(vectors) else _shared(_vector_groups(vectors), objects),
     }
 
 
