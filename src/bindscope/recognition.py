@@ -198,11 +198,15 @@ class QueryVectors(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SceneRecognition:
-    """Recognition of each row of a table: concepts (one for each concept) and objects."""
+    """Recognition of each row of a table: concepts (one for each concept) and objects.
+
+    paper: `swaps.paper_metric` of each row and its chance, where that was asked for.
+    """
 
     table: SceneTable
     concepts: tuple[Recognised, ...]
     objects: Recognised
+    paper: tuple[FloatArray, FloatArray] | None = None
 
     @property
     def concept_mean(self) -> FloatArray:

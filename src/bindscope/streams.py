@@ -11,6 +11,8 @@ import numpy as np
 STREAMS = {
     "pair queries": 137,
     "scene split": 11,
+    "one swap": 143,
+    "sampled positives": 145,
     "scene folds": 13,
     "object order": 17,
     "connected objects": 19,

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bindscope.concepts import ABSENT, IntArray
-from bindscope.scenes import SceneTable
+from bindscope.scenes import BoolArray, FloatArray, SceneTable
+from bindscope.streams import stream
+
+POSITIVES = 64  # objects that the paper's training script draws as candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +76,55 @@ def scene_keys(values: IntArray, radix: IntArray, ordered: bool = True) -> list[
     ids = np.where((values == ABSENT).any(axis=-1), ABSENT, values @ radix)
     rows = np.ascontiguousarray(ids if ordered else np.sort(ids, axis=1), dtype="<i8")
     return [row.tobytes() for row in rows]
+
+
+def one_swapped_object(table: SceneTable, seed: int = 0) -> IntArray:
+    """For each scene one object `[n]` that a swap of its values makes, drawn by seed among the candidates; -1 without any."""
+    swaps = value_swaps(table)
+    ids = table.space.object_ids(swaps.values)[np.arange(len(swaps))[:, None], swaps.slots].ravel()
+    rows = np.repeat(swaps.row, 2)
+    places = np.minimum(np.searchsorted(table.candidates, ids), table.n_objects - 1)
+    fresh = ~(table.object_codes[rows] == places[:, None]).any(axis=1)
+    good = np.flatnonzero((table.candidates[places] == ids) & fresh)
+    shuffled = good[stream(seed, "one swap").permutation(len(good))]
+    chosen, first = np.unique(rows[shuffled], return_index=True)
+    out = np.full(len(table), ABSENT, dtype=np.int64)
+    out[chosen] = places[shuffled[first]]
+    return out
+
+
+def few_candidates(table: SceneTable, seed: int = 0, positives: int = POSITIVES) -> BoolArray:
+    """Mask `[n, O]` of the candidates of each scene in the paper's training script: its own objects, at most `positives`
+    objects that the scenes show, the same for all scenes and drawn by seed, and one object that a swap makes."""
+    shown = np.unique(table.object_codes[table.present])
+    drawn = stream(seed, "sampled positives").permutation(shown)[:positives]
+    out = np.zeros((len(table), table.n_objects + 1), dtype=bool)
+    out[:, drawn] = True
+    for codes in (*table.object_codes.T, one_swapped_object(table, seed)):
+        out[np.arange(len(table)), codes] = True  # -1 falls into the last, extra column
+    return out[:, :-1]
+
+
+def paper_metric(
+    vectors: NDArray[np.floating], queries: NDArray[np.floating], table: SceneTable, seed: int = 0
+) -> tuple[FloatArray, FloatArray]:
+    """What the paper's training script reports, and its chance, for each scene, `[n]` and `[n]`.
+
+    The share of a scene's m objects that are among the m candidates of largest cosine, with `few_candidates`. A tie with
+    another object is wrong. One swap of several leaves a bag of concepts about two of three, where the definition, over all
+    objects, leaves it one of six or less. vectors `[n, d]`, queries `[O, d]`.
+    """
+    some = few_candidates(table, seed)
+    lengths = np.maximum(np.linalg.norm(queries, axis=1), 1e-300)
+    scores = np.where(some, np.asarray(vectors, dtype=np.float64) @ (queries / lengths[:, None]).T, -np.inf)
+    own = np.zeros_like(some)
+    for slot in range(table.n_slots):
+        here = np.flatnonzero(table.present[:, slot])
+        own[here, table.object_codes[here, slot]] = True
+    counts = own.sum(axis=1)
+    right = np.zeros(len(table))
+    for slot in range(table.n_slots):
+        mine = scores[np.arange(len(table)), table.object_codes[:, slot]]
+        above = ((scores > mine[:, None]) & own).sum(axis=1) + ((scores >= mine[:, None]) & some & ~own).sum(axis=1)
+        right += table.present[:, slot] & (above < counts)
+    return right / np.maximum(table.counts, 1), counts / some.sum(axis=1)

@@ -14,6 +14,7 @@ from bindscope.controlled.model import DualEncoder
 from bindscope.controlled.sampling import Objects, closed_table, scenes_of_pool
 from bindscope.recognition import SceneRecognition, ceiling, concept_chance, object_chance, recognise_by_cosine
 from bindscope.scenes import SceneTable
+from bindscope.swaps import paper_metric
 
 Vectors = NDArray[np.float32]
 Asked = tuple[Vectors, list[Vectors]]  # queries of all objects, and of all values of each concept
@@ -39,7 +40,9 @@ class Suite:
 
 def summary(found: SceneRecognition) -> dict[str, float | int]:
     """Figures with chance and ceiling, for a log."""
+    paper = {} if found.paper is None else {"paper_metric": float(found.paper[0].mean())}
     return {
+        **paper,
         "concept_recognition": float(np.mean([one.right.mean() for one in found.concepts])),
         "object_recognition": float(found.objects.right.mean()),
         "concept_chance": float(concept_chance(found.table).mean()),
@@ -57,7 +60,8 @@ def judge(model: DualEncoder, config: TrainConfig, table: SceneTable, asked: Ask
         recognise_by_cosine(vectors, values[k][table.known_values(k)], table.members(k)[0])
         for k in range(config.concepts)
     )
-    return SceneRecognition(table, concepts, recognise_by_cosine(vectors, queries, table.object_codes))
+    objects = recognise_by_cosine(vectors, queries, table.object_codes)
+    return SceneRecognition(table, concepts, objects, paper_metric(vectors, queries, table, config.seed))
 
 
 def judge_all(model: DualEncoder, config: TrainConfig, suite: Suite) -> dict[str, SceneRecognition]:

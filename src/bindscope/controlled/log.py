@@ -68,6 +68,7 @@ def _side_records(side: str, figures: Mapping[str, Any], extra: Mapping[str, Any
     found: dict[str, dict[str, Any]] = {
         "object_recognition": {"target": target, **levels},
         "concept_recognition": {"target": "mean", "chance": figures.get("concept_chance")},
+        "paper_metric": {"target": target},
     }
     return [
         Record("training", metric, figures[metric], "zero_shot", **known, **words)

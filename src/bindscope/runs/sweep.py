@@ -233,6 +233,8 @@ FIGURES = {
     "train": ("object_recognition", "all", "train"),
     "test_concepts": ("concept_recognition", "mean", "test"),
     "train_concepts": ("concept_recognition", "mean", "train"),
+    "test_paper": ("paper_metric", "all", "test"),
+    "train_paper": ("paper_metric", "all", "train"),
 }
 
 

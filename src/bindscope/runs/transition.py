@@ -39,8 +39,9 @@ class Transition:
 def transitions(rows: Sequence[Mapping[str, Any]], figure: str = "closed", seed: int = 0) -> list[Transition]:
     """Threshold of a column of a sweep's table for all models that differ in coverage and seed alone.
 
-    Groups with fewer than FEWEST coverages have a threshold of None, and `why`. Models without the figure (no closed
-    scene) are left out. Order: as the groups first appear.
+    figure: `closed` (the headline), `test`, or `test_paper` (test objects by the metric of the paper's training script).
+    Groups with fewer than FEWEST coverages have a threshold of None, and `why`. Models without the figure (no closed scene)
+    are left out. Order: as the groups first appear.
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     fixed = [name for name in TrainConfig.model_fields if name not in REPEATED]
@@ -51,7 +52,7 @@ def transitions(rows: Sequence[Mapping[str, Any]], figure: str = "closed", seed:
 
 
 def _transition(group: Sequence[Mapping[str, Any]], varied: Sequence[str], figure: str, seed: int) -> Transition:
-    there = [row for row in group if row[figure] is not None]
+    there = [row for row in group if row.get(figure) is not None]
     coverage = np.array([row["coverage"] for row in there], dtype=np.float64)
     values = np.array([row[figure] for row in there], dtype=np.float64)
     settings = {name: group[0][name] for name in varied}

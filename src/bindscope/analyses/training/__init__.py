@@ -10,6 +10,7 @@ ANALYSIS = Analysis(
     title="Training",
     about="dual encoders trained from scratch",
     metrics={
+        "paper_metric": Metric("Objects by the metric of the paper’s training script", bounded=True),
         "best_step": Metric("Step of the weights that were kept", "count"),
     },
     section="bindscope.analyses.training.section:build",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bindscope.recognition import SceneRecognition, ceiling, concept_chance, object_chance
-from bindscope.scenes import BoolArray
+from bindscope.scenes import BoolArray, FloatArray
 from bindscope.uncertainty import Outcome
 
 SPLITS = {"test": "test", "train": "train", "validation": "test"}
@@ -49,11 +49,18 @@ def _side(found: SceneRecognition, split: str, extra: Mapping[str, Any]) -> list
         "codes": found.table.object_codes,
     }
     right, chance = found.concept_mean, float(concept_chance(found.table).mean())
+    paper = [] if found.paper is None else [_paper(*found.paper, words)]
     return [
+        *paper,
         _objects(found, "all", split, extra=extra),
         _objects(found, "unshared", split, found.table.unshared, extra),
         Outcome.mean("concept_recognition", right, target="mean", chance=chance, **words),
     ]
+
+
+def _paper(right: FloatArray, chance: FloatArray, words: Mapping[str, Any]) -> Outcome:
+    """The metric of the paper's training script: few candidates, one swap a scene."""
+    return Outcome.mean("paper_metric", right, target="all", chance=float(chance.mean()), **words)
 
 
 def _objects(

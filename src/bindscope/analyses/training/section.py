@@ -26,7 +26,7 @@ SIDES = {
 }
 LOSS = Series("loss", INK, "circle")
 STEP = Along("Step of training", lambda record: record.extra.get("step"))
-METRICS = ("object_recognition", "concept_recognition")
+METRICS = ("object_recognition", "concept_recognition", "paper_metric")
 
 
 def build(run: Run) -> Section:
