@@ -13,6 +13,7 @@ import typer
 from bindscope import __version__
 from bindscope.cli import (
     audit,
+    compare,
     complexity,
     demo,
     diagnose,
@@ -21,7 +22,7 @@ from bindscope.cli import (
     gate,
     render,
     repair,
-    runs,
+    report,
     selfcheck,
     sweep,
     tables,
@@ -40,8 +41,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "complexity": complexity.complexity,
     "audit": audit.audit,
     "render": render.render,
-    "report": runs.report,
-    "compare": runs.compare,
+    "report": report.report,
+    "compare": compare.compare,
     "tables": tables.tables,
     "train": train.train,
     "sweep": sweep.sweep,

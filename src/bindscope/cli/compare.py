@@ -1,4 +1,4 @@
-"""Commands on finished runs: report, compare."""
+"""The command `compare`: differences between runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
     from bindscope.results import Record
     from bindscope.runs.compare import Comparison
-
-
-def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
-    """Write report.html of a run again, from its records."""
-    from bindscope.report import write_report
-
-    typer.echo(str(write_report(run)))
 
 
 def compare(
