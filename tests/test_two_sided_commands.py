@@ -33,7 +33,7 @@ def test_the_gate_fails_a_bag_and_passes_a_model_that_binds(run: Run) -> None:
     code, out, _ = run("gate", "planted:bag?dim=32", "--vocabulary", "shop.yaml", "--fail-if", condition)
     assert code == 1
     assert "gate FAILED: swap_confusion@1>0.2" in out
-    assert "red / blue: 50%" in out
+    assert "Worst pairs" not in out  # no pair is exchanged in 20 scenes
     code, out, _ = run("gate", "planted:object?dim=32", "--vocabulary", "shop.yaml", "--fail-if", condition)
     assert code == 0
     assert "gate passed: recall@5<0.5" in out
@@ -42,12 +42,23 @@ def test_the_gate_fails_a_bag_and_passes_a_model_that_binds(run: Run) -> None:
 def test_the_gate_writes_results_and_a_card_and_speaks_json(run: Run, tmp_path: Path) -> None:
     models = ["planted:bag?dim=32", "planted:mixed?dim=32"]
     code, out, _ = run("gate", *models, "--vocabulary", "shop.yaml", "--out", "g", "--json")
-    assert code == 0
+    assert code == 1  # without a condition, binding itself is judged
     found = json.loads(out)
     assert [one["model"] for one in found["ranking"]] == models[::-1]
-    assert found["gate"]["failed"] is False
+    assert found["gate"]["failed"] is True
+    sentences = found["gate"]["conditions"]
+    assert "gate FAILED: binding_preference.ci_low<0.6" in sentences["planted:bag?dim=32"][0]
+    assert "gate passed" in sentences["planted:mixed?dim=32"][0]
     assert len((tmp_path / "g" / "card.md").read_text().split("**Binding.**")) == 3
     assert len(read_results(tmp_path / "g").headline(metric="swap_accuracy")) == 2
+
+
+def test_the_gate_warns_where_a_model_passes_that_does_not_bind(run: Run) -> None:
+    code, _, err = run("gate", "planted:bag?dim=32", "--vocabulary", "shop.yaml", "--fail-if", "recall@5<0.01")
+    assert code == 0
+    assert "passes, yet it prefers the scene's own objects in 50.0%" in err
+    code, _, err = run("gate", "planted:mixed?dim=32", "--vocabulary", "shop.yaml", "--fail-if", "recall@5<0.01")
+    assert "passes, yet" not in err
 
 
 @pytest.mark.parametrize(

@@ -188,10 +188,14 @@ def _save_explorer(embeddings: Embeddings, dataset: Dataset, seed: int, director
 
 
 def _sampled(dataset: Dataset, settings: Settings) -> Dataset:
+    """Whole bags in random order until there are as many scenes as asked: half a bag cannot tell binding from a bag."""
     if settings.sample is None or settings.sample >= len(dataset.table):
         return dataset
-    rng = stream(settings.seed, "scene sample")
-    return dataset.take(np.sort(rng.choice(len(dataset.table), settings.sample, replace=False)))
+    bags = dataset.table.bag_ids
+    sizes = np.bincount(bags)
+    order = stream(settings.seed, "scene sample").permutation(len(sizes))
+    count = int(np.searchsorted(np.cumsum(sizes[order]), settings.sample)) + 1
+    return dataset.take(np.flatnonzero(np.isin(bags, order[:count])))
 
 
 def _refuse_hopeless(table: SceneTable) -> None:

@@ -141,7 +141,8 @@ def _record(results: Results, condition: Condition) -> Record:
         raise UnknownNameError("metric in --fail-if", condition.metric, known or {"none"})
     recognition = found.select(analysis="recognition")
     if len(recognition):
-        found = recognition.select(estimator=judged_by(results))
+        estimator = judged_by(results) or "zero_shot"
+        found = recognition.select(estimator=estimator)
     targets = {record.target for record in found if record.target}
     if "[" not in condition.text and condition.target not in targets and "all" in targets:
         condition = replace(condition, target="all")  # the metric's own headline is of another analysis

@@ -16,6 +16,7 @@ import numpy as np
 import bindscope
 from bindscope.analyses.context import Context
 from bindscope.analyses.crossmodal.figures import TwoSidedFigures
+from bindscope.binding import binding_by_cosine, binding_outcomes
 from bindscope.datasets import Dataset, load_dataset
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.embeddings import default_cache, embed
@@ -27,6 +28,8 @@ from bindscope.uncertainty import Outcome
 
 SCENES = 400
 WORST = 8
+LEAST_SCENES = 20  # of a pair that is listed among the worst; fewer say too little
+SURE = 0.2  # of the way from a bag to always right: where the lower end must lie, unless --fail-if says otherwise
 RECALLS = (1, 5)
 Progress = Callable[[str], None]
 
@@ -118,11 +121,52 @@ def _judged(model: str, dataset: Dataset, context: Context, captions: Captions) 
         *figures.retrieval(RECALLS),
         figures.mean("swap_margin", "all", figures.margins.text, figures.asked, "all"),
         *figures.by_order(figures.asked, "all"),
-        *figures.confusions(WORST),
+        *figures.confusions(WORST, LEAST_SCENES),
     ]
     words = {"model": model, "modality": "text", "dataset": dataset.name, "version": bindscope.__version__}
-    results = Results(context.records("crossmodal", found)).stamped(**words)
+    records = [*context.records("recognition", _binding(context)), *context.records("crossmodal", found)]
+    results = Results(records).stamped(**words)
     return Judged(model, results, _worst(results), _card(model, dataset, results), swap)
+
+
+def _binding(context: Context) -> list[Outcome]:
+    """Binding itself, by the model's own queries, on ambiguous scenes."""
+    queries = context.main.queries
+    if queries is None:
+        return []
+    found = binding_by_cosine(context.vectors, queries.objects, context.table)
+    return binding_outcomes(found, context.table, target="ambiguous", estimator="zero_shot", split="all")
+
+
+def default_condition(results: Results) -> str:
+    """What fails a model that nobody gave a condition for: binding that is not sure, by the lower end of its interval.
+
+    The end must lie a fifth of the way from a bag of concepts (chance) to always right: up to there a model is a bag to the verdict. Raises TableError where no scene is
+    ambiguous.
+    """
+    found = results.first(metric="binding_preference", target="ambiguous")
+    if found is None or found.value is None or found.chance is None:
+        raise TableError(
+            "no scene of the vocabulary is ambiguous, so binding cannot be judged; give a condition, --fail-if"
+        )
+    return f"binding_preference.ci_low<{found.chance + SURE * (1.0 - found.chance):.4g}"
+
+
+def warning(results: Results) -> str:
+    """One line where binding cannot be told from that of a bag; empty where it can."""
+    found = results.first(metric="binding_preference", target="ambiguous")
+    if (
+        found is None
+        or found.value is None
+        or found.chance is None
+        or found.ci_low is None
+        or found.ci_low > found.chance
+    ):
+        return ""
+    return (
+        f"it prefers the scene's own objects in {_shown(found)} of {found.n_scenes:,} ambiguous scenes, which cannot be told "
+        f"from a bag of concepts ({found.chance:.0%})"
+    )
 
 
 def _worst(results: Results) -> tuple[str, ...]:
@@ -153,7 +197,7 @@ def _card(model: str, dataset: Dataset, results: Results) -> str:
     worst = _worst(results)
     if worst:
         lines.append(f"Most confused: {'; '.join(worst[:3])}.")
-    lines.append(f"(bindscope {bindscope.__version__}, seed {swap.seed}; intervals: 95 %, objects resampled.)")
+    lines.append(f"(bindscope {bindscope.__version__}, seed {swap.seed}; intervals: 95 %, for other words.)")
     return " ".join(lines)
 
 

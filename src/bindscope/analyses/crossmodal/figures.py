@@ -236,8 +236,8 @@ class TwoSidedFigures:
         top[rows], below[rows] = values, 1.0
         return self.ratio(metric, target, top, below, "all", extra, chance=chance)
 
-    def confusions(self, worst: int = WORST) -> list[Outcome]:
-        """The most confused pairs of values and of objects."""
+    def confusions(self, worst: int = WORST, least: int = 1) -> list[Outcome]:
+        """The most confused pairs of values and of objects, of those that at least so many swaps exchange."""
         if not self.asked.any():
             return []
         right = credit(self.margins.text).mean(axis=0)
@@ -257,7 +257,7 @@ class TwoSidedFigures:
         return [
             confusion(found, i, *name(i))
             for found, name in ((values, by_value), (objects, by_object))
-            for i in range(min(worst, len(found.rate)))
+            for i in np.flatnonzero(found.count >= least)[:worst].tolist()
         ]
 
     def attribution(self) -> list[Outcome]:
