@@ -3,9 +3,9 @@
     PYTHONPATH=studies python -m natural.study --pairs DIR --runs RUNS [--models st:DIR st:DIR ...]
 
 DIR holds the files of SugarCrepe++ (swap_att.json, swap_obj.json, ...; github.com/Sri-Harsha/scpp, data CC BY 4.0). For every
-model: the binding preference above chance on text:8x8 and text:10x10 by its own queries (objects that share no value), and on
-each file the share of items that are all right, and in which the right caption is preferred, where right and wrong have the
-same words. Writes results/natural.{csv,md,svg}. Each figure is kept under RUNS/natural and not measured again.
+model: the binding preference above chance on text:8x8 and a sample of text:10x10 by its own queries (objects that share no
+value), and on each file the share of items that are all right, and in which the right caption is preferred, where right and
+wrong have the same words. Writes results/natural.{csv,md,svg}. Each figure is kept under RUNS/natural and not measured again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MODELS = (
     "module:natural.encoders:e5",
     "st:sentence-transformers/all-MiniLM-L6-v2",
 )
-SYNTHETIC = ("text:8x8", "text:10x10")
+SYNTHETIC = ("text:8x8", "text:10x10?scenes=2000")
 FILES = ("swap_att", "swap_obj")
 DRAWS = 2_000
 SOURCE = (

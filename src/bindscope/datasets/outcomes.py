@@ -67,7 +67,9 @@ class PublishedOutcomes:
         notes = []
         if len(missing):
             names = tuple(pairs.ids[i] for i in missing[:NAMED])
-            notes = [PairNote("unmatched", f"without an outcome of {self.model} in {self.source}", len(missing), names)]
+            notes = [
+                PairNote("unmatched", f"items without an outcome of {self.model} in {self.source}", len(missing), names)
+            ]
         return replace(self, credits=moved), notes
 
 

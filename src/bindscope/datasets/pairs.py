@@ -180,8 +180,8 @@ def _part(found: Rows, options: Mapping[str, Any], cache: Path | None, category:
     names = [f"{category} {name}" for name in names] if category else names
     unreadable = [i for i, one in enumerate(raw) if one is None]
     empty = [i for i, one in enumerate(raw) if one is not None and (one.caption is None or not any(one.negatives))]
-    notes += _note("unreadable", "in which no right caption can be told", unreadable, names, left_out=True)
-    notes += _note("empty", "without a caption or without a negative", empty, names, left_out=True)
+    notes += _note("unreadable", "items in which no right caption can be told", unreadable, names, left_out=True)
+    notes += _note("empty", "items without a caption or without a negative", empty, names, left_out=True)
     kept = [(i, one) for i, one in enumerate(raw) if one is not None and i not in {*unreadable, *empty}]
     if not kept:
         raise TableError(f"{file}: none of its {len(found)} rows has both a caption and a negative")
@@ -228,7 +228,7 @@ def _missing_ids(found: Rows, identity: Callable[[Row], Any] | None, names: Sequ
         return
     if identity is not None and not found.keyed:
         empty = [i for i, row in enumerate(found.rows) if identity(row) in (None, "")]
-        yield from _note("empty_id", "without an id", empty, [str(i) for i in range(len(names))])
+        yield from _note("empty_id", "items without an id", empty, [str(i) for i in range(len(names))])
         names = [name for i, name in enumerate(names) if i not in set(empty)]
     twice = [name for name, times in Counter(names).items() if times > 1]
     yield from _note("repeated_id", "ids that stand more than once", list(range(len(twice))), twice)
@@ -244,11 +244,11 @@ def _odd_pairs(pairs: Sequence[RawPair], names: Sequence[str]) -> Iterable[PairN
     """Negatives that equal a right caption, and items that stand twice."""
     plain = [_plain(pair.caption) for pair in pairs]
     equal = [i for i, pair in enumerate(pairs) if plain[i] in map(_plain, pair.negatives)]
-    yield from _note("equal", "whose negative equals the caption up to case", equal, names)
+    yield from _note("equal", "items whose negative equals the caption up to case", equal, names)
     same = [i for i, p in enumerate(pairs) if p.paraphrase and _plain(p.paraphrase) in map(_plain, p.negatives)]
-    yield from _note("equal_wording", "whose negative equals the other wording up to case", same, names)
+    yield from _note("equal_wording", "items whose negative equals the other wording up to case", same, names)
     alike = [i for i, p in enumerate(pairs) if p.paraphrase and _plain(p.paraphrase) == plain[i]]
-    yield from _note("same_wording", "whose other wording equals the caption up to case", alike, names)
+    yield from _note("same_wording", "items whose other wording equals the caption up to case", alike, names)
     seen: set[str] = set()
     again = []
     for i, pair in enumerate(pairs):
@@ -256,9 +256,9 @@ def _odd_pairs(pairs: Sequence[RawPair], names: Sequence[str]) -> Iterable[PairN
         if key in seen:
             again.append(i)
         seen.add(key)
-    yield from _note("duplicate", "that stand more than once (each counts as often as it stands)", again, names)
+    yield from _note("duplicate", "items that stand more than once (each counts as often as it stands)", again, names)
     partly = [i for i, pair in enumerate(pairs) if None in pair.negatives and any(pair.negatives)]
-    yield from _note("empty_negative", "with an empty negative beside others", partly, names)
+    yield from _note("empty_negative", "items with an empty negative beside others", partly, names)
 
 
 def _plain(text: str | None) -> str | None:
@@ -348,7 +348,7 @@ def _pictures(
 
 def _image_notes(missing: Sequence[int], names: Sequence[str], options: Mapping[str, Any]) -> Iterable[PairNote]:
     where = "in the directory of ?images=" if options["images"] is not None else "beside the file (give ?images=DIR)"
-    yield from _note("missing_image", f"whose picture is not {where}", missing, names)
+    yield from _note("missing_image", f"items whose picture is not {where}", missing, names)
 
 
 def _image_name(value: Any) -> str | None:

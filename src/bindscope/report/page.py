@@ -132,8 +132,10 @@ def example_scenes(run: Run) -> str:
 def facts(run: Run) -> list[str]:
     """What was looked at, in a few words each."""
     parts = [str(run.config["modality"]).capitalize()] if run.config["modality"] else []
-    parts += [f"{run.n_scenes:,} scenes"] if run.n_scenes is not None else []
-    parts += [f"{run.n_objects:,} objects"] if run.n_objects is not None else []
+    paired = run.config.get("kind") == "pairs"
+    parts += [f"{run.n_scenes:,} {'items' if paired else 'scenes'}"] if run.n_scenes is not None else []
+    shown = "different pictures or captions" if paired else "objects"
+    parts += [f"{run.n_objects:,} {shown}"] if run.n_objects is not None else []
     if run.concepts:
         sizes = " × ".join(str(len(values)) for _, values in run.concepts)
         parts.append(f"{sizes} ({' × '.join(name for name, _ in run.concepts)})")
@@ -168,6 +170,8 @@ def evidence_table(records: Sequence[Record]) -> Table | None:
 
 def _evidence(record: Record) -> str:
     what = question(record) if record.analysis == "recognition" else metric_name(record.metric)
+    if record.analysis == "pairs":
+        what += f", {'all items' if record.target == 'all' else plain(record.target)}"
     if record.extra.get("scenes"):
         what += f", {plain(str(record.extra['scenes']))} scenes"
     return f"{what}, {plain(record.estimator)}".rstrip(", ").replace(" scenes,", ",")

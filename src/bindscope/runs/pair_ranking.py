@@ -16,6 +16,7 @@ from bindscope.analyses.pairs.contests import GROUP_CHANCE, PAIR_CHANCE
 from bindscope.analyses.pairs.findings import ENOUGH, PRIMARY, failures, plain_sentence
 from bindscope.analyses.pairs.intervals import Clusters
 from bindscope.analyses.pairs.measure import BAG, METRIC, MODEL, PUBLISHED, RULE, PairContext, measure
+from bindscope.analyses.registry import analyses
 from bindscope.datasets.outcomes import keys, load_outcomes
 from bindscope.errors import InputError, StoreError
 from bindscope.results import Record, Results
@@ -139,6 +140,7 @@ def compare_pairs(runs: Sequence[str | Path], seed: int = 0) -> PairComparison:
 
     A figure that a model has not (such as pictures for a text model) is missing in its column, and so is the difference.
     """
+    analyses()  # whose words name the figures
     every = [one for run in runs for one in load_credits(str(run))]
     if len(every) < 2:
         raise InputError(f"compare needs at least two models, got {len(every)}")
