@@ -229,6 +229,7 @@ def test_broken_headers_are_one_line(tmp_path: Path, change: tuple[bytes, bytes]
 
 def test_archives_and_tables_that_unpack_to_far_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bindscope.encoders.arrays.MAX_INFLATED", 10_000)
+    monkeypatch.setattr("bindscope.encoders.parquet.MAX_INFLATED", 10_000)
     np.savez_compressed(tmp_path / "v.npz", vectors=np.ones((10_000, 100), dtype=np.float32))
     with pytest.raises(StoreError, match="unpacks to more than 100 times its size"):
         read_vectors(tmp_path / "v.npz")

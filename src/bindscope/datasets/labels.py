@@ -67,12 +67,18 @@ class Labelled:
 def read_labels(
     path: str | Path, space: ConceptSpace | None = None, *, keep_spellings: bool = False, missing: Sequence[str] = ()
 ) -> SceneTable:
-    """The scene table of a file (CSV, TSV or JSON lines, each also gzipped; parquet; the scenes of CLEVR).
+    r"""The scene table of a file (CSV, TSV or JSON lines, each also gzipped; parquet; the scenes of CLEVR).
 
     space: the concepts and the order of their values, where known (else the sorted words of the file). keep_spellings:
     values that look alike ("red", "Red") are different ones, else they are refused. missing: words that stand for no
     object where all concepts of an object have them. Warns of words that look like a missing object. Raises TableError
     for a table that breaks the rules and StoreError for a file that cannot be read.
+
+    >>> import pathlib, tempfile
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "scenes.csv"
+    >>> _ = file.write_text("object1_color,object2_color\nred,blue\nblue,red\n")
+    >>> read_labels(file).describe(0)
+    'red + blue'
     """
     found = labelled_scenes(read_columns(Path(path), label_column), space, Reading(keep_spellings, tuple(missing)))
     for note in found.notes:
@@ -125,7 +131,14 @@ def write_labels(table: SceneTable, path: str | Path) -> None:
     """Write a table that `read_labels` reads back: words, `visible{i}` where known, and `replicate`.
 
     What a label table cannot hold is lost: values and candidates that no row shows, and an order of values that is not
-    that of the words.
+    that of the words. Raises TableError for words that would not come back, StoreError where it cannot be written.
+
+    >>> import pathlib, tempfile
+    >>> space = ConceptSpace.of([("color", ["red", "blue"])])
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "scenes.csv"
+    >>> write_labels(SceneTable.build(space, [[[0], [1]]]), file)
+    >>> file.read_text().split()
+    ['object1_color,object2_color,replicate', 'red,blue,0']
     """
     write_columns(label_columns(table), Path(path))
 
