@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from bindscope.encoders import encoder_names, load_encoder
 from bindscope.errors import BindscopeWarning, InputError, UnknownNameError
 from bindscope.learners.registry import approximator_names, load_approximator
 from bindscope.names import Registry
+from bindscope.results import read_results
+from commands import Command
 
 CODE = '''
 import zlib
@@ -45,6 +48,26 @@ def pairs(rest, name):
 def learner(rest, tune):
     """Exact least squares, from outside."""
     return load_additive(rest, tune)
+
+from bindscope.analyses.registry import Analysis
+from bindscope.show.words import Metric
+from bindscope.uncertainty import Outcome
+
+def lengths_of(context):
+    squares = (context.vectors.astype(float) ** 2).sum(axis=1)
+    return [Outcome.mean("mean_length", squares ** 0.5, target="scenes", estimator="plain", split="all", chance=0.0)]
+
+def a_lot(table, dimensions):
+    return 1e13
+
+LENGTHS = Analysis(
+    "lengths",
+    "Lengths of the vectors",
+    "how long the vectors are",
+    metrics={"mean_length": Metric("Mean length", target="scenes")},
+    measure="acme_binding:lengths_of",
+    cost="acme_binding:a_lot",
+)
 
 def fails(*arguments):
     raise RuntimeError("no licence\\nsecond line")
@@ -85,6 +108,7 @@ def acme(place: Path) -> Path:
         "bindscope.encoders": {"lengths": "acme_binding:lengths"},
         "bindscope.datasets": {"pairs-of": "acme_binding:pairs"},
         "bindscope.learners": {"outside": "acme_binding:learner"},
+        "bindscope.analyses": {"lengths": "acme_binding:LENGTHS"},
     }
     install(place, "acme", groups)
     return place
@@ -217,3 +241,33 @@ def main_exit(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 0
+
+
+def test_an_analysis_from_outside_stands_in_all_places(acme: Path, command: Command) -> None:
+    """One entry of an installed package: it is listed, asked for, announced, recorded, printed, shown and gated."""
+    listed = json.loads(command("list", "--json").out)["analyses"]
+    assert listed["lengths"] == "how long the vectors are (from acme 1.2)"
+    arguments = (
+        "diagnose",
+        "planted:bag?dim=16",
+        "--data",
+        "text:3x3",
+        "--analyses",
+        "recognition,lengths",
+        "--out",
+        "r",
+    )
+    done = command(*arguments, "--fail-if", "mean_length>1000")
+    assert done.code == 0, done.err
+    assert "Lengths of the vectors" in done.out
+    assert "Mean length" in done.out
+    assert "gate passed: mean_length>1000" in done.out
+    assert re.search(r"lengths of 72 scenes, about [0-9,]+ (s|min|h)", done.err)
+    record = read_results(Path("r")).one(analysis="lengths", metric="mean_length")
+    assert record.value > 0  # type: ignore[operator]
+    assert record.ci_low is not None
+    page = Path("r/report.html").read_text(encoding="utf-8")
+    assert 'id="lengths"' in page
+    assert "Mean length" in page
+    assert command(*arguments, "--fail-if", "mean_length>0").code == 1
+    assert "did you mean lengths" in command(*arguments[:5], "lenghts").refusal

@@ -141,8 +141,8 @@ def _binding(context: Context) -> list[Outcome]:
 def default_condition(results: Results) -> str:
     """What fails a model that nobody gave a condition for: binding that is not sure, by the lower end of its interval.
 
-    The end must lie a fifth of the way from a bag of concepts (chance) to always right: up to there a model is a bag to the verdict. Raises TableError where no scene is
-    ambiguous.
+    The end must lie a fifth of the way from a bag of concepts (chance) to always right: up to there a model is a bag to the
+    verdict. Raises TableError where no scene is ambiguous.
     """
     found = results.first(metric="binding_preference", target="ambiguous")
     if found is None or found.value is None or found.chance is None:
