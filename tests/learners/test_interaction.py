@@ -44,9 +44,20 @@ def test_objects_at_random_are_not_predicted_beyond_what_shrinking_gives(learner
 def test_a_bag_has_no_interaction_whatever_its_noise(noise: float) -> None:
     world = plant("bag", scenes(6, 5), 24, noise=noise)
     assert not interacts(world.table, world.vectors)
-    assert reached(parted(world, 0.7), "neighbours") is None
     mixed = plant("mixed", scenes(6, 5), 24, noise=noise)
     assert interacts(mixed.table, mixed.vectors)
+
+
+def test_a_bag_of_unit_length_is_predicted_by_concepts_alone() -> None:
+    bag, bound = (plant(kind, scenes(7, 7), 32).vectors for kind in ("bag", "object"))
+    unit, control = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (bag, bound))
+    table = scenes(7, 7)
+    assert interacts(table, unit)  # length alone makes objects more than their concepts
+    found = parted(World("bag", table, unit, unit, unit[None]), 0.6)
+    assert reached(found, "additive?length=unit") == pytest.approx(1.0, abs=1e-3)
+    assert 1.0 - found.chance.sum() / found.total.sum() > 0.99  # so nothing counts as binding there
+    other = parted(World("object", table, control, control, control[None]), 0.6)
+    assert (reached(other, "additive?length=unit") or 0.0) < 0.2
 
 
 def test_within_objects_is_the_projection_on_objects_by_slot() -> None:

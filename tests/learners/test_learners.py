@@ -19,6 +19,7 @@ from planted import designs, plant, scenes
 LEARNERS = (
     "additive",
     "additive?slots=shared",
+    "additive?length=unit",
     "ridge",
     "neighbours",
     "per-object",

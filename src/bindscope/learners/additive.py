@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import linalg, sparse
 
-from bindscope.design import concept_design, cross_products, fit, gram, row_mean, squared_errors
+from bindscope.design import concept_design, cross_products, fit, gram, row_mean, solve, squared_errors
 from bindscope.errors import InputError
 from bindscope.learners.base import Approximator, Solution, Vectors, inner_rows, total_squares
 from bindscope.names import Option, read_options
@@ -19,6 +19,7 @@ from bindscope.scenes import FloatArray, SceneTable
 
 Slots = Literal["own", "shared"]
 SLOTS = Option("own", choices=("own", "shared"))
+TURNS, STILL = 30, 1e-4  # of the search for an additive function of unit length; change of a length that is none
 PENALTIES = tuple(10.0**step for step in range(-4, 4))
 
 
@@ -41,6 +42,38 @@ class Additive(Approximator):
         norm = float(np.linalg.norm(solution.coefficients))
         notes = {"slots": self.slots, "rank": solution.rank, "factor_norm": norm}
         return Solution(lambda other: solution(additive_features(other, self.slots)) + mean, True, notes)
+
+
+class UnitAdditive(Approximator):
+    """An additive function a(s) made as long as the training vectors are: L a / |a|, for vectors of one length.
+
+    What an encoder that normalises a bag of concepts computes. Found by turns: a = least squares of z |a| on the values, then
+    |a| of what came out.
+    """
+
+    def __init__(self, slots: Slots = "own") -> None:
+        self.name, self.slots = "additive?length=unit", slots
+
+    def solve(self, table: SceneTable, vectors: Vectors, seed: int) -> Solution:
+        """At most TURNS turns; each is one pass over the rows."""
+        design, size = additive_features(table, self.slots), np.linalg.norm(vectors, axis=1)
+        inverse = solve(gram(design), np.zeros((design.shape[1], 1))).inverse
+        unit = np.asarray(vectors, dtype=np.float64) / np.maximum(size, 1e-300)[:, None]
+        scale, change = np.ones(len(unit)), 1.0
+        for _ in range(TURNS):
+            weights = inverse @ cross_products(design, unit * scale[:, None])
+            found = np.linalg.norm(design @ weights, axis=1)
+            found /= max(float(found.mean()), 1e-300)
+            change, scale = float(np.abs(found - scale).max()), found
+            if change < STILL:
+                break
+
+        def predict(other: SceneTable) -> FloatArray:
+            long = additive_features(other, self.slots) @ weights
+            length = np.maximum(np.linalg.norm(long, axis=1), 1e-300)
+            return np.asarray(long * (float(size.mean()) / length)[:, None])
+
+        return Solution(predict, change < STILL, {"slots": self.slots, "change": change})
 
 
 class Ridge(Approximator):
@@ -92,8 +125,10 @@ def _ridge(
 
 
 def load_additive(rest: str, tune: bool) -> Approximator:
-    """`additive?slots=shared`."""
-    return Additive(read(rest, "additive", {"slots": SLOTS})["slots"])
+    """`additive?slots=shared`, `additive?length=unit`."""
+    length = Option("free", choices=("free", "unit"))
+    found = read(rest, "additive", {"slots": SLOTS, "length": length})
+    return (UnitAdditive if found["length"] == "unit" else Additive)(found["slots"])
 
 
 def load_ridge(rest: str, tune: bool) -> Approximator:

@@ -7,9 +7,10 @@ that are judged (which also averages noise and effects between objects away).
 
     binding_r2 = 1 - sum |P (z - g)|^2 / sum |P (z - A)|^2        1 exact, 0 as good as concepts alone, can be negative
 
-A learner that shrinks towards the mean beats a least-squares fit where the interaction is not predictable at all, so zero
-is not always the level of knowing nothing: `chance` is what an additive fit reaches whose penalty was chosen on
-validation objects.
+Zero is not always the level of knowing nothing. Where the interaction cannot be predicted, a learner that shrinks towards the
+mean beats least squares; and a bag of concepts that is made to have unit length has an interaction that concepts predict.
+`chance` is what concepts reach at best: by an additive fit whose penalty was chosen on validation objects or, where the
+vectors are of one length, by an additive function that is made to have it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from functools import cached_property
 import numpy as np
 
 from bindscope.design import NEGLIGIBLE, concept_design, fit, object_design, row_mean, squared_errors
-from bindscope.learners.additive import Additive, Ridge
-from bindscope.learners.base import Vectors
+from bindscope.learners.additive import Additive, Ridge, UnitAdditive
+from bindscope.learners.base import Fitted, Vectors
 from bindscope.scenes import FloatArray, SceneTable
 
 MOST_COLUMNS = 2000  # objects x slot whose projection is taken; the factorisation takes some seconds there
@@ -39,6 +40,12 @@ def within_objects(table: SceneTable, vectors: Vectors) -> FloatArray:
     return np.asarray(np.square(fit(design, vectors)(design)).sum(axis=1))
 
 
+def concept_fits(train: SceneTable, seen: Vectors, seed: int = 0) -> tuple[Fitted, ...]:
+    """Functions of the concepts, by slot, on training scenes: least squares, and those of which `chance` is the best."""
+    learners = (Additive(), Ridge(), *([UnitAdditive()] if one_length(seen) else []))
+    return tuple(one.fit(train, seen, seed) for one in learners)
+
+
 @dataclass(frozen=True, eq=False)
 class Interaction:
     """What training scenes leave to be predicted of others: tables and vectors `[t, d]`, `[n, d]` of both."""
@@ -48,12 +55,17 @@ class Interaction:
     table: SceneTable
     vectors: Vectors
     seed: int = 0
+    known: tuple[Fitted, ...] = ()
+
+    @cached_property
+    def fits(self) -> tuple[Fitted, ...]:
+        """The functions of the concepts, those that are known already or fitted now."""
+        return self.known or concept_fits(self.train, self.seen, self.seed)
 
     @cached_property
     def left(self) -> FloatArray:
         """Vectors minus the additive fit `[n, d]`."""
-        fitted = Additive().fit(self.train, self.seen, self.seed)
-        return np.asarray(self.vectors, dtype=np.float64) - fitted.predict(self.table)
+        return np.asarray(self.vectors, dtype=np.float64) - self.fits[0].predict(self.table)
 
     @cached_property
     def total(self) -> FloatArray:
@@ -61,21 +73,29 @@ class Interaction:
         return within_objects(self.table, self.left)
 
     @cached_property
-    def shrunk(self) -> FloatArray:
-        """Vectors minus the penalised additive fit `[n, d]`."""
-        fitted = Ridge().fit(self.train, self.seen, self.seed)
-        return np.asarray(self.vectors, dtype=np.float64) - fitted.predict(self.table)
+    def baseline(self) -> FloatArray:
+        """Vectors minus what the best function of the concepts predicts `[n, d]`."""
+        exact = np.asarray(self.vectors, dtype=np.float64)
+        left = [exact - one.predict(self.table) for one in self.fits[1:]]
+        return min(left, key=lambda one: float(within_objects(self.table, one).sum()))
 
     @property
     def chance(self) -> FloatArray:
-        """Squared length of what the penalised additive fit leaves of the interaction of each row `[n]`."""
-        return within_objects(self.table, self.shrunk)
+        """Squared length of what that leaves of the interaction of each row `[n]`."""
+        return within_objects(self.table, self.baseline)
 
     def r2(self, predicted: Vectors) -> float | None:
-        """R^2 of predictions `[n, d]` on the interaction; None where there is none."""
+        """R^2 of predictions `[n, d]` on the interaction; None without one. Ask `interacts` of the whole table first: in a
+        bag of concepts this is about noise."""
         total = float(self.total.sum())
         error = float(within_objects(self.table, np.asarray(self.vectors, dtype=np.float64) - predicted).sum())
-        return 1.0 - error / total if total > 0 and interacts(self.table, self.vectors) else None
+        return 1.0 - error / total if total > 0 else None
+
+
+def one_length(vectors: Vectors) -> bool:
+    """Whether vectors `[n, d]` have one length, to a thousandth."""
+    size = np.linalg.norm(vectors, axis=1)
+    return len(size) > 0 and bool(float(size.std()) <= 1e-3 * float(size.mean()))
 
 
 def interacts(table: SceneTable, vectors: Vectors) -> bool:

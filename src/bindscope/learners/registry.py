@@ -23,7 +23,7 @@ LOADERS = {
     "products": "bindscope.learners.mlp:load_products",
 }
 PATTERNS = {
-    "additive": "a vector for each value in each slot (?slots=shared: for each value), exact least squares",
+    "additive": "a vector for each value in each slot (?slots=shared: for each value), least squares; ?length=unit",
     "per-object": "additive + W sum_i prod_k v, a product within each object; ?rank=4&ridge=0.01&slots=shared",
     "global": "additive + W prod_i prod_k v, a product across the objects; ?rank=4&ridge=0.01&slots=shared",
     "ridge": "additive features with an L2 penalty that validation objects choose",

@@ -127,7 +127,7 @@ def _binding(results: Results, learners: Sequence[str], coverages: Sequence[floa
         return []
     best = max(known, key=lambda r: r.value or 0.0)
     if _predicts(best):
-        level = "" if best.chance is None else f", concepts alone at best {best.chance:.2f}"
+        level = "" if best.chance is None else f", concepts alone {best.chance:.2f}"
         return [
             f"Of what objects have beyond their concepts, {best.estimator} predicts {_value(best)} at coverage "
             f"{best.coverage:g} for objects that it never saw (1 is all of it{level}): the binding part follows a rule"

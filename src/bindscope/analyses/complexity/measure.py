@@ -20,7 +20,7 @@ from bindscope.analyses.complexity.threshold import RECOGNITION, coverage_thresh
 from bindscope.analyses.context import Context
 from bindscope.analyses.replicates import noise_floor
 from bindscope.concepts import IntArray
-from bindscope.learners.base import FITTED
+from bindscope.learners.base import FITTED, Fitted
 from bindscope.learners.interaction import Interaction, interacts
 from bindscope.recognition import ceiling, concept_chance, object_chance
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
@@ -80,8 +80,8 @@ def _grouped(cells: Sequence[JudgedCell], key: Callable[[JudgedCell], Any]) -> I
 
 @dataclass(frozen=True, eq=False)
 class _Binding:
-    """Squared length of the interaction `[q]` on the judged rows of one side, and of all beside the concepts; and what a
-    penalised additive fit leaves of each."""
+    """Squared length of the interaction `[q]` on the judged rows of one side, and of all beside the concepts; and what the
+    best function of the concepts leaves of each."""
 
     within: FloatArray
     within_chance: FloatArray
@@ -90,7 +90,7 @@ class _Binding:
 
     @classmethod
     def of(cls, found: Interaction) -> _Binding:
-        beside, chance = (np.square(one).sum(axis=1) for one in (found.left, found.shrunk))
+        beside, chance = (np.square(one).sum(axis=1) for one in (found.left, found.baseline))
         return cls(found.total, found.chance, beside, chance)
 
     def of_cell(self, judged: Judged) -> float:
@@ -277,11 +277,16 @@ class _Curves:
         if key not in self._bindings:
             vectors, table = self.context.vectors, self.table
             train, rows = cell_rows(table, self.split(coverage, split), self.context.seed, split)
-            here = rows[side]
-            seed = self.context.seed + 1000 * split
-            found = Interaction(table.take(train), vectors[train], table.take(here), vectors[here], seed)
-            self._bindings[key] = _Binding.of(found)
+            here, seed = rows[side], self.context.seed + 1000 * split
+            known = self._fits.setdefault((coverage, split), ())
+            one = Interaction(table.take(train), vectors[train], table.take(here), vectors[here], seed, known)
+            self._fits[coverage, split] = one.fits
+            self._bindings[key] = _Binding.of(one)
         return self._bindings[key]
+
+    @cached_property
+    def _fits(self) -> dict[tuple[float, int], tuple[Fitted, ...]]:
+        return {}
 
     @cached_property
     def _bindings(self) -> dict[tuple[float, int, str], _Binding]:
