@@ -12,6 +12,7 @@ from bindscope import design as module
 from bindscope.concepts import ABSENT
 from bindscope.design import (
     MAX_COLUMNS,
+    Sums,
     centre,
     checked_vectors,
     concept_design,
@@ -20,6 +21,7 @@ from bindscope.design import (
     gram,
     object_design,
     pair_design,
+    parse_estimator,
     rank,
     solve,
     squared_errors,
@@ -258,3 +260,32 @@ def test_checked_vectors_refuses() -> None:
         broken[17_001, 1] = bad
         with pytest.raises(VectorsError, match=f"vector 17001, dimension 1 is {word}; all numbers must be finite"):
             checked_vectors(broken, 20_000)
+
+
+@pytest.mark.parametrize("kind", ["ols", "avg"])
+@pytest.mark.parametrize("name", DESIGNS)
+def test_sums_of_parts_add_up_and_give_the_vectors_of_each_object(name: str, kind: str) -> None:
+    table = DESIGNS[name]
+    vectors = np.random.default_rng(3).normal(size=(len(table), 5)) + 1.0
+    design, part = object_design(table, False), np.arange(len(table)) % 3 == 0
+    whole = Sums.of(vectors, design, kind)
+    inside, outside = Sums.of(vectors[part], design[part], kind), Sums.of(vectors[~part], design[~part], kind)
+    np.testing.assert_allclose(
+        Sums.joined([inside, outside]).fitted().coefficients, whole.fitted().coefficients, atol=1e-9
+    )
+    np.testing.assert_allclose(whole.without(inside).mean, vectors[~part].mean(axis=0))
+    centred, dense = vectors - vectors.mean(axis=0), design.toarray()
+    np.testing.assert_allclose(whole.mean, vectors.mean(axis=0))
+    if kind == "ols":
+        expected = np.linalg.lstsq(dense, centred, rcond=1e-9)[0]
+    else:
+        shown = dense > 0
+        expected = np.stack([centred[rows].mean(axis=0) if rows.any() else np.zeros(5) for rows in shown.T])
+    np.testing.assert_allclose(whole.fitted().coefficients, expected, atol=1e-8)
+
+
+def test_estimators_are_parsed_or_refused() -> None:
+    assert [parse_estimator(name) for name in ("avg", "ols+pos")] == [("avg", False), ("ols", True)]
+    for name in ("single", "ols+slot", ""):
+        with pytest.raises(InputError, match=r"unknown estimator .*; expected one of avg"):
+            parse_estimator(name)

@@ -17,6 +17,8 @@ from bindscope.scenes import SceneTable
 from bindscope.uncertainty import (
     Interval,
     ObjectBootstrap,
+    Outcome,
+    difference,
     p_value,
     percentile,
     permutation_p,
@@ -268,3 +270,44 @@ def test_permuted_within_moves_rows_among_their_kind() -> None:
     assert (kinds[order] == kinds).all()
     assert (order == np.arange(71)).mean() < 0.2
     assert np.array_equal(order, permuted_within(kinds, np.random.default_rng(3)))
+
+
+@pytest.mark.parametrize("kind", ["mean", "ratio", "r2", "shifted"])
+def test_a_difference_is_that_of_the_values_with_the_interval_of_the_paired_draws(kind: str) -> None:
+    table = scenes(5, 4)
+    rng, boot = np.random.default_rng(4), ObjectBootstrap.of(table)
+    tops, below = rng.random((2, len(table))), rng.random(len(table)) + 0.5
+
+    def outcome(top: np.ndarray, shift: float) -> Outcome:
+        if kind == "mean":
+            return Outcome.mean("share", top, below > 1.0)
+        if kind == "shifted":
+            return Outcome("share", float(top.sum() / below.sum()) - shift, top=top, below=below, shift=shift)
+        return (Outcome.r2 if kind == "r2" else Outcome.ratio)("share", top, below)
+
+    a, b = outcome(tops[0], 0.2), outcome(tops[1], 0.05)
+    value, (low, high) = difference(a, b, boot)
+    weights = row_weights(boot)
+
+    def drawn(one: Outcome) -> np.ndarray:
+        found = weights @ one.top / (weights @ one.below)  # type: ignore[operator]
+        return (1.0 - found if kind == "r2" else found) - one.shift
+
+    assert value == pytest.approx(a.value - b.value)  # type: ignore[operator]
+    assert (low, high) == pytest.approx(tuple(np.percentile(drawn(a) - drawn(b), [2.5, 97.5])))
+    assert low < value < high  # type: ignore[operator]
+    back, (last, first) = difference(b, a, boot)
+    assert (back, last, first) == pytest.approx((-value, -high, -low))  # type: ignore[operator]
+
+
+def test_bare_numbers_and_other_rows_cannot_be_paired() -> None:
+    table = scenes(3, 3)
+    boot, ones = ObjectBootstrap.of(table), np.ones(len(table))
+    mean, bare, few = Outcome.mean("share", ones), Outcome.number("share", 0.25), Outcome.mean("share", ones[:5])
+    assert mean.pairs_with(mean)
+    assert not mean.pairs_with(bare)
+    assert not mean.pairs_with(few)
+    value, ends = difference(mean, bare, boot)
+    assert value == 0.75
+    assert math.isnan(ends.low)
+    assert difference(mean, Outcome.number("share", None), boot)[0] is None

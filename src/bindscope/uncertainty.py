@@ -221,6 +221,10 @@ class Outcome:
             return self.n_scenes
         return int((self.below > 0).sum())
 
+    def pairs_with(self, other: Outcome) -> bool:
+        """Whether both have contributions of as many rows, which a paired difference needs."""
+        return self.top is not None and other.top is not None and len(self.top) == len(other.top)
+
     def interval(self, bootstrap: ObjectBootstrap) -> Interval:
         """95 % interval: its own, or from resampled objects of its rows; UNKNOWN where there is no value."""
         if self.ends is not None or self.top is None or self.below is None or self.value is None:
@@ -247,7 +251,9 @@ def difference(a: Outcome, b: Outcome, bootstrap: ObjectBootstrap) -> tuple[floa
         return a.value - b.value, UNKNOWN
     sums = sums[defined]
     low, high = percentile(sums[:, 0] / sums[:, 1] - sums[:, 2] / sums[:, 3])
-    return a.value - b.value, Interval(-high, -low) if a.residual else Interval(low, high)
+    low, high = (-high, -low) if a.residual else (low, high)
+    shift = a.shift - b.shift
+    return a.value - b.value, Interval(low - shift, high - shift)
 
 
 def percentile(draws: FloatArray, level: float = 0.95) -> Interval:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bindscope.probes import ProbeSet, probed
 from bindscope.results import Record
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.streams import stream
-from bindscope.uncertainty import UNKNOWN, Interval, ObjectBootstrap, Outcome
+from bindscope.uncertainty import UNKNOWN, Interval, ObjectBootstrap, Outcome, difference
 
 Say = Callable[[str], None]
 
@@ -162,6 +163,27 @@ class Context:
             return one.ends or UNKNOWN, UNKNOWN
         these = self.jackknife.not_exact(one, one.interval(self.bootstrap_of(one)))
         return self.jackknife.interval(one), these
+
+    def differences(
+        self, analysis: str, outcomes: Iterable[Outcome], others: Iterable[Outcome], minus: str
+    ) -> list[Record]:
+        """Records of these figures minus the same ones of another model, `minus`, on the rows of this context, paired.
+
+        The same: of equal key. A bare number has no rows to pair and is left out.
+        """
+        theirs = {one.key: one for one in others}
+        pairs = ((one, theirs[one.key]) for one in outcomes if one.key in theirs)
+        return [self._record(analysis, self._minus(a, b, minus)) for a, b in pairs if a.pairs_with(b)]
+
+    def _minus(self, a: Outcome, b: Outcome, minus: str) -> Outcome:
+        value, ends = difference(a, b, self.bootstrap_of(a))
+        assert a.below is not None
+        assert b.below is not None
+        extra = {("gap" if name == "minus" else name): word for name, word in a.extra.items()}
+        extra |= {"minus": minus, "tie": not (ends.low > 0 or ends.high < 0)}
+        count = int(((a.below > 0) & (b.below > 0)).sum())
+        words: dict[str, Any] = {"chance": None, "ceiling": None, "ties": None, "n_scenes": count, "extra": extra}
+        return replace(a, value=value, ends=ends, **words)
 
     def _n_objects(self, one: Outcome) -> int | None:
         if not one.counts_objects:

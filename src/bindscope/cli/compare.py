@@ -24,6 +24,10 @@ def compare(
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option("--out", help="HTML file to write, e.g. comparison.html.")] = None,
     as_json: Json = False,
+    analyses: Annotated[
+        str | None,
+        typer.Option("--analyses", help="Analyses to compare, all their figures; see `bindscope list`, or `all`."),
+    ] = None,
 ) -> None:
     """Differences between runs with intervals, paired on the same scenes; --out writes them as one HTML page."""
     from bindscope.report import write_comparison
@@ -32,8 +36,7 @@ def compare(
     if out is not None and not out.parent.is_dir():  # before the work
         raise StoreError(f"cannot write {out}: there is no directory {out.parent}")
     with progress_lines(not as_json) as say:
-        say(f"comparing {len(runs)} runs")
-        found = compare_runs(runs, seed)
+        found = compare_runs(runs, seed, analyses.split(",") if analyses else None, say)
     page = write_comparison(runs, out, found) if out is not None else None
     if as_json:
         typer.echo(found.results.to_json(), nl=False)
@@ -44,37 +47,32 @@ def compare(
 
 
 def _print_comparison(found: Comparison) -> None:
-    from bindscope.report.comparison import asked
+    from bindscope.runs.compare import asked, finding, pair, shown_first
 
-    own = [r for r in found.results if not r.extra]
-    differences = [r for r in found.results if "minus" in r.extra]
+    own = [r for r in found.own if shown_first(r)]
+    differences = [r for r in found.differences if shown_first(r)]
     what = "items" if any(record.analysis == "pairs" for record in own) else "scenes"
     typer.echo(f"\n{found.n_scenes:,} {what} that all runs show; a difference whose interval holds 0 is a tie")
     if found.ranking:
         typer.echo("Ranking, = for ties: " + "; ".join(found.ranking))
     for name in found.names:
         print_table(_figures(name, [r for r in own if r.model == name]))
-    for pair in dict.fromkeys((r.model or "", r.extra["minus"]) for r in differences):
-        some = [r for r in differences if (r.model, r.extra["minus"]) == pair]
+    for title in dict.fromkeys(pair(r) for r in differences):
+        some = [r for r in differences if pair(r) == title]
         columns = {
             "difference, paired": [asked(r) for r in some],
             "value": [signed_text(r.value) for r in some],
             "95 % interval": [interval_text(r) for r in some],
-            "": [_higher(r) for r in some],
+            "": [finding(r, "the first", "the second") for r in some],
         }
-        print_table(filled_table(f"{pair[0]} minus {pair[1]}", columns))
-
-
-def _higher(record: Record) -> str:
-    if record.value is None or record.ci_low is None:
-        return "not available"
-    if record.extra.get("tie"):
-        return "a tie"
-    return "the first is higher" if record.value > 0 else "the second is higher"
+        print_table(filled_table(title, columns))
+    more = len(found.differences) - len(differences)
+    if more:
+        typer.echo(f"{more:,} differences more with --json, or on the page with --out")
 
 
 def _figures(name: str, records: list[Record]) -> Table:
-    from bindscope.report.comparison import asked
+    from bindscope.runs.compare import asked
 
     columns = {
         "figure": [asked(r) for r in records],

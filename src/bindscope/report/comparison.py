@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bindscope.analyses.recognition.section import question
 from bindscope.report.page import BIBTEX, LABELS, fill, named
 from bindscope.results import Record
+from bindscope.runs.compare import asked, finding, pair, shown_first
 from bindscope.show.blocks import COLUMNS, Cell, Section, Table, heading, interval_cell, record_table, value_cell
 from bindscope.show.figures import Figure, Series, series_of
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
-from bindscope.show.words import metric_name, plain
+from bindscope.show.words import variant
 
 if TYPE_CHECKING:
     from bindscope.runs.compare import Comparison
@@ -26,20 +26,21 @@ LEAD = (
 
 def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparison: Comparison) -> str:
     """The page as one HTML text. Runs and verdicts stand in the order of the comparison's names."""
-    own = [record for record in comparison.results if not record.extra]
-    differences = [record for record in comparison.results if "minus" in record.extra]
-    picture = side_by_side(own)
+    own, differences = comparison.own, comparison.differences
+    first = [record for record in differences if shown_first(record)]
+    picture = side_by_side([record for record in own if shown_first(record)])
     section = Section(
         "differences",
         "Paired differences",
         LEAD,
         (
-            difference_figure(differences),
-            difference_table(differences),
+            difference_figure(first),
+            difference_table(first),
+            record_table(f"Every difference: {len(differences):,} figures", differences, DIFFERENCES, folded=True),
             record_table("Each run", own, FIGURES, folded=True),
         ),
     )
-    sections, first, figures = named([section], picture)
+    sections, story, figures = named([section], picture)
     version = next((run.config["bindscope"] for run in runs), "")
     return fill(
         "comparison.html.j2",
@@ -48,7 +49,7 @@ def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparis
         n_scenes=comparison.n_scenes,
         verdicts=verdict_table(comparison.names, verdicts),
         few=any(run.few_objects for run in runs),
-        story=first,
+        story=story,
         sections=sections,
         commands=[str(run.config["command"]) for run in runs if run.config["command"]],
         bibtex=BIBTEX % (version or "0"),
@@ -60,14 +61,12 @@ def render_comparison(runs: Sequence[Run], verdicts: Sequence[Verdict], comparis
 
 
 FIGURES = (("model", lambda r: heading(r.model or "")), *COLUMNS)
-
-
-def asked(record: Record) -> str:
-    """What a figure measures, in a few words."""
-    what = (
-        question(record) if record.analysis == "recognition" else f"{metric_name(record.metric)} {plain(record.target)}"
-    )
-    return f"{what}, {plain(record.estimator)}".rstrip(", ")
+DIFFERENCES = (
+    ("difference of", lambda r: heading(pair(r))),
+    *(column for column in COLUMNS if column[0] not in ("seed", "details")),
+    ("details", lambda r: Cell(variant({k: v for k, v in r.extra.items() if k not in ("minus", "tie")}))),
+    ("finding", lambda r: Cell(finding(r))),
+)
 
 
 def side_by_side(records: Sequence[Record]) -> Figure:
@@ -95,25 +94,11 @@ def _rows(records: Sequence[Record], looks: Sequence[Series]) -> list[Row]:
     return [(one, [e for e in entries if asked(e[1]) == one]) for one in dict.fromkeys(asked(r) for r in records)]
 
 
-def pair(record: Record) -> str:
-    """Whose difference it is."""
-    return f"{record.model} minus {record.extra['minus']}"
-
-
 def difference_table(records: Sequence[Record]) -> Table:
     """Every paired difference, and who is higher where that can be said."""
     head = ("figure", "difference of", "value", "95 % interval", "finding")
     rows = tuple((heading(asked(r)), Cell(pair(r)), value_cell(r), interval_cell(r), Cell(finding(r))) for r in records)
     return Table("Paired differences", head, rows)
-
-
-def finding(record: Record) -> str:
-    """A tie, or who is higher."""
-    if record.value is None or record.ci_low is None:
-        return "not available"
-    if record.extra.get("tie"):
-        return "a tie"
-    return f"{record.model if record.value > 0 else record.extra['minus']} is higher"
 
 
 def verdict_table(names: Sequence[str], verdicts: Sequence[Verdict]) -> Table:
