@@ -182,8 +182,8 @@ class Context:
         extra = {("gap" if name == "minus" else name): word for name, word in a.extra.items()}
         extra |= {"minus": minus, "tie": not (ends.low > 0 or ends.high < 0)}
         count = int(((a.below > 0) & (b.below > 0)).sum())
-        words: dict[str, Any] = {"chance": None, "ceiling": None, "ties": None, "n_scenes": count, "extra": extra}
-        return replace(a, value=value, ends=ends, **words)
+        keywords: dict[str, Any] = {"chance": None, "ceiling": None, "ties": None, "n_scenes": count, "extra": extra}
+        return replace(a, value=value, ends=ends, **keywords)
 
     def _n_objects(self, one: Outcome) -> int | None:
         if not one.counts_objects:

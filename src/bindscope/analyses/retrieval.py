@@ -21,8 +21,8 @@ _LEAST_QUERIES = 64
 
 
 def unit(vectors: NDArray[np.floating]) -> Single:
-    """Vectors `[n, d]` at unit length in single precision; a zero vector stays zero."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """Vectors `[..., d]` at unit length, divided in their own precision and then single; a zero vector stays zero."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0), dtype=np.float32)
 
 

@@ -8,14 +8,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bindscope.analyses.retrieval import Single, unit
 from bindscope.concepts import IntArray
 from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError, VectorsError
 from bindscope.scenes import BoolArray, SceneTable
 from bindscope.swaps import Swaps, scene_keys, value_swaps
-
-Single = NDArray[np.float32]
-TIE = 2e-6  # cosines in single precision closer than this are equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,13 +119,6 @@ class TwoSides:
             raw_scenes=self.raw_scenes[index],
             rows=self.rows[index],
         )
-
-
-def unit(vectors: NDArray[np.floating]) -> Single:
-    """Vectors `[..., d]` of unit length in single precision; zero stays zero."""
-    array = np.asarray(vectors, dtype=np.float32)
-    length = np.linalg.norm(array, axis=-1, keepdims=True)
-    return np.asarray(array / np.where(length > 0, length, 1.0).astype(np.float32))
 
 
 def _widened(table: SceneTable, other: SceneTable) -> IntArray:

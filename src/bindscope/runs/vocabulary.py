@@ -7,7 +7,7 @@ scenes, with paired intervals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -214,15 +214,8 @@ def _ranked(judged: Sequence[Judged], context: Context, dataset: Dataset) -> Ran
     ordered = tuple(judged[i] for i in order)
     places, differences = [1], Results([])
     for position, (one, following) in enumerate(pairwise(ordered), start=2):
-        outcome = _difference(one, following, context)
-        places.append(places[-1] if outcome.extra["tie"] else position)
-        differences = differences + Results(context.records("crossmodal", [outcome])).stamped(model=one.model)
+        found = context.differences("crossmodal", [one.swap], [following.swap], minus=following.model)
+        places.append(places[-1] if found[0].extra["tie"] else position)
+        differences = differences + Results(found).stamped(model=one.model)
     stamped = differences.stamped(modality="text", dataset=dataset.name, version=bindscope.__version__)
     return Ranking(ordered, tuple(places[: len(order)]), stamped)
-
-
-def _difference(one: Judged, other: Judged, context: Context) -> Outcome:
-    """Swap accuracy of one model minus that of another, on the same scenes."""
-    value, ends = context.jackknife.difference(one.swap, other.swap)
-    extra = {"minus": other.model, "tie": not (ends.low > 0 or ends.high < 0)}
-    return replace(one.swap, value=value, ends=ends, chance=None, ceiling=None, ties=None, extra=extra)

@@ -14,7 +14,8 @@ from bindscope.analyses.crossmodal.swaptest import (
     swap_test,
     value_confusions,
 )
-from bindscope.analyses.sides import TwoSides, unit
+from bindscope.analyses.retrieval import unit
+from bindscope.analyses.sides import TwoSides
 from bindscope.errors import TableError
 from bindscope.scenes import SceneTable
 from planted import designs, plant, scenes

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from bindscope.analyses.crossmodal.swaptest import credit, swap_test
-from bindscope.analyses.sides import Single, TwoSides, unit
+from bindscope.analyses.retrieval import Single, unit
+from bindscope.analyses.sides import TwoSides
 from bindscope.concepts import IntArray
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError
 from bindscope.files import read_tensors, write_tensors
@@ -67,7 +68,8 @@ class Head:
         if captions.shape[-1] != self.dim:
             raise InputError(f"the head is for vectors of {self.dim} dimensions, got {captions.shape[-1]}")
         flat = unit(captions).reshape(-1, self.dim)
-        return unit(flat + change(self.kind, self.weights, flat)).reshape(captions.shape)
+        moved = np.asarray(flat + change(self.kind, self.weights, flat), dtype=np.float32)
+        return unit(moved).reshape(captions.shape)
 
 
 def change(kind: str, weights: Mapping[str, NDArray[np.floating]], t: NDArray[np.floating]) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 from bindscope.analyses.context import Context
 from bindscope.analyses.crossmodal.figures import TwoSidedFigures, trained_objects
 from bindscope.analyses.crossmodal.repair import repaired
-from bindscope.analyses.sides import unit
+from bindscope.analyses.retrieval import unit
 from bindscope.embeddings import Queries
 from bindscope.errors import TableError
 from bindscope.probes import TRAIN_SHARE, fit_probes

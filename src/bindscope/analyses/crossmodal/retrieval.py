@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from bindscope.analyses.crossmodal.swaptest import TieRule
-from bindscope.analyses.sides import TIE, Single, TwoSides
+from bindscope.analyses.retrieval import TIE, Single
+from bindscope.analyses.sides import TwoSides
 from bindscope.concepts import IntArray
 from bindscope.scenes import FloatArray, concatenate
 

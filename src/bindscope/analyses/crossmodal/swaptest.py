@@ -16,7 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from bindscope.analyses.sides import TIE, Single, TwoSides
+from bindscope.analyses.retrieval import TIE, Single
+from bindscope.analyses.sides import TwoSides
 from bindscope.concepts import IntArray
 from bindscope.design import MAX_COLUMNS, Vectors, concept_design, fit, object_design
 from bindscope.errors import TableError

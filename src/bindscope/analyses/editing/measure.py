@@ -39,7 +39,7 @@ SAMPLED = 2_000
 DIALLED = 2_000  # edits that are tried at every strength, and in any order of the objects
 STRENGTHS = (0.5, 0.75, 1.25, 1.5)
 DIAL = "ols+pos"
-Words = Mapping[str, Any]
+Keywords = Mapping[str, Any]
 
 
 def measure(context: Context) -> list[Outcome]:
@@ -84,14 +84,14 @@ class Editing:
 
     def counts(self, target: str, cases: Cases, untested: Untested) -> list[Outcome]:
         """How many edits are tried, and what becomes of the others."""
-        words: dict[str, Any] = {"target": target, "split": "all", "n_scenes": len(np.unique(cases.row))}
+        keywords: dict[str, Any] = {"target": target, "split": "all", "n_scenes": len(np.unique(cases.row))}
         numbers = {
             None: len(cases),
             "no such object": untested.no_object,
             "no such scene": untested.no_scene,
             "not drawn": untested.left_out,
         }
-        return [_counted(count, outcome, words) for outcome, count in numbers.items()]
+        return [_counted(count, outcome, keywords) for outcome, count in numbers.items()]
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -118,31 +118,31 @@ class Editing:
         ranks = rank_edits(self.gallery, cases, [(fitted, weights) for weights in splits.values()])
         out: list[Outcome] = []
         for (split, weights), found in zip(splits.items(), ranks, strict=True):
-            words = {"estimator": estimator, "target": target, "split": split}
-            out += self.retrieval(cases, weights, found, words)
-            out += self.probing(cases, fitted, weights, words)
+            keywords = {"estimator": estimator, "target": target, "split": split}
+            out += self.retrieval(cases, weights, found, keywords)
+            out += self.probing(cases, fitted, weights, keywords)
             if target == "value" and split == next(iter(splits)):
-                out += self.paper(cases, fitted, weights, found, words)
-        words = {"estimator": estimator, "target": target, "split": "held_out"}
+                out += self.paper(cases, fitted, weights, found, keywords)
+        keywords = {"estimator": estimator, "target": target, "split": "held_out"}
         if len(splits) == 2:
-            out.append(self.gap(cases, list(splits.values()), ranks, words))
-        return out + self.variants(cases, fitted, words)
+            out.append(self.gap(cases, list(splits.values()), ranks, keywords))
+        return out + self.variants(cases, fitted, keywords)
 
-    def retrieval(self, cases: Cases, weights: Weights, found: Ranks, words: Words) -> list[Outcome]:
+    def retrieval(self, cases: Cases, weights: Weights, found: Ranks, keywords: Keywords) -> list[Outcome]:
         """Top 1 (whole and by part), mean and median rank, and the edits that cannot be tested or told apart."""
         tested = weights.testable
-        out = [self.top1(cases, found, where, words, extra) for where, extra in self.parts(cases, tested)]
-        out.append(self.mean("retrieval_rank", cases, found.rank, tested, **words))
+        out = [self.top1(cases, found, where, keywords, extra) for where, extra in self.parts(cases, tested)]
+        out.append(self.mean("retrieval_rank", cases, found.rank, tested, **keywords))
         if tested.any():
             median = float(np.median(found.rank[tested].astype(np.float64)))
-            out.append(Outcome.number("retrieval_rank", median, extra={"statistic": "median"}, **words))
+            out.append(Outcome.number("retrieval_rank", median, extra={"statistic": "median"}, **keywords))
         copies = np.bincount(self.table.scene_ids)[cases.target]
         edits = {
             None: tested,
             "not testable": ~tested,
             "target has the vector of another scene": tested & (found.own > copies),
         }
-        return out + [_counted(int(some.sum()), outcome, words) for outcome, some in edits.items()]
+        return out + [_counted(int(some.sum()), outcome, keywords) for outcome, some in edits.items()]
 
     def parts(self, cases: Cases, tested: BoolArray) -> Iterator[tuple[BoolArray, dict[str, Any]]]:
         """The whole, and its parts by concept, by slot, and by the values of the other objects."""
@@ -156,13 +156,15 @@ class Editing:
             yield tested & cases.shared, {"other": "same"}
             yield tested & ~cases.shared, {"other": "different"}
 
-    def top1(self, cases: Cases, found: Ranks, where: BoolArray, words: Words, extra: Mapping[str, Any]) -> Outcome:
+    def top1(
+        self, cases: Cases, found: Ranks, where: BoolArray, keywords: Keywords, extra: Mapping[str, Any]
+    ) -> Outcome:
         """Share of the edits whose nearest real vector shows the counterfactual scene, and no other does."""
         chance = float(found.own[where].mean() / len(self.table)) if where.any() else None
         ties = int((found.tied & where).sum())
-        return self.mean("retrieval_top1", cases, found.hit, where, chance=chance, ties=ties, extra=extra, **words)
+        return self.mean("retrieval_top1", cases, found.hit, where, chance=chance, ties=ties, extra=extra, **keywords)
 
-    def probing(self, cases: Cases, fitted: ObjectVectors, weights: Weights, words: Words) -> list[Outcome]:
+    def probing(self, cases: Cases, fitted: ObjectVectors, weights: Weights, keywords: Keywords) -> list[Outcome]:
         """What probes trained on real vectors read: where neither the base nor the target scene trained them."""
         probes, rows = self.context.probes, self.context.held_out
         _, first = np.unique(self.table.scene_ids, return_index=True)
@@ -190,39 +192,41 @@ class Editing:
             ("concept_recognition", concepts.mean(axis=1), {"chance": float(chance.mean())}),
             ("object_recognition", objects.right, levels),
         ]
-        return [self.mean(metric, some, values, everything, **more, **words) for metric, values, more in figures]
+        return [self.mean(metric, some, values, everything, **more, **keywords) for metric, values, more in figures]
 
-    def paper(self, cases: Cases, fitted: ObjectVectors, weights: Weights, found: Ranks, words: Words) -> list[Outcome]:
+    def paper(
+        self, cases: Cases, fitted: ObjectVectors, weights: Weights, found: Ranks, keywords: Keywords
+    ) -> list[Outcome]:
         """The paper's own edits (see `as_the_paper_edits`), whole and by the value of the other objects."""
         asked = as_the_paper_edits(self.table, cases, self.context.seed)
         tested, protocol = asked & weights.testable, {"protocol": "paper"}
-        out = [self.top1(cases, found, tested, words, protocol)]
+        out = [self.top1(cases, found, tested, keywords, protocol)]
         for word, some in (("same", cases.shared), ("different", ~cases.shared)):
-            out.append(self.top1(cases, found, tested & some, words, {**protocol, "other": word}))
+            out.append(self.top1(cases, found, tested & some, keywords, {**protocol, "other": word}))
         index = np.flatnonzero(asked)
-        read = self.probing(cases.take(index), fitted, weights.take(index), {**words, "extra": protocol})
+        read = self.probing(cases.take(index), fitted, weights.take(index), {**keywords, "extra": protocol})
         return out + [one for one in read if one.metric != "concept_recognition"]
 
-    def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], words: Words) -> Outcome:
+    def gap(self, cases: Cases, weights: list[Weights], ranks: list[Ranks], keywords: Keywords) -> Outcome:
         """Retrieval with both scenes left out minus retrieval in sample, on the same edits."""
         both = weights[0].testable & weights[1].testable
         change = ranks[1].hit.astype(np.float64) - ranks[0].hit
-        return self.mean("retrieval_top1", cases, change, both, extra={"minus": "in_sample"}, **words)
+        return self.mean("retrieval_top1", cases, change, both, extra={"minus": "in_sample"}, **keywords)
 
-    def variants(self, cases: Cases, fitted: ObjectVectors, words: Words) -> list[Outcome]:
+    def variants(self, cases: Cases, fitted: ObjectVectors, keywords: Keywords) -> list[Outcome]:
         """Any order of the objects; and the dial of strength, for one estimator and for one-object scenes at their scale."""
         some = drawn(cases, DIALLED, self.context.seed)
         weights = fitted.weights(some, leave_out=True)
         _, first = np.unique(self.table.scene_ids, return_index=True)
         wanted = self.table.multiset_ids[first[some.target]]
         found = rank_edits(self.unordered, some, [(fitted, weights)], wanted)[0]
-        out = [self.top1(some, found, weights.testable, words, {"order": "any"})] if self.table.n_slots > 1 else []
+        out = [self.top1(some, found, weights.testable, keywords, {"order": "any"})] if self.table.n_slots > 1 else []
         strengths = list(STRENGTHS) if fitted.estimator == DIAL else []
         if fitted.estimator == "single":
             strengths.append(round(fitted.best_strength(), 4))
         turned = [(fitted, weights.times(strength)) for strength in strengths]
         for strength, ranks in zip(strengths, rank_edits(self.gallery, some, turned) if turned else [], strict=True):
-            out.append(self.top1(some, ranks, weights.testable, words, {"strength": strength}))
+            out.append(self.top1(some, ranks, weights.testable, keywords, {"strength": strength}))
         return out
 
     def mean(self, metric: str, cases: Cases, values: ArrayLike, where: BoolArray, **more: Any) -> Outcome:
@@ -232,5 +236,5 @@ class Editing:
         return Outcome.ratio(metric, total, np.bincount(rows, minlength=n), **more)
 
 
-def _counted(count: int, outcome: str | None, words: Words) -> Outcome:
-    return Outcome.number("n_cases", float(count), extra={"outcome": outcome} if outcome else {}, **words)
+def _counted(count: int, outcome: str | None, keywords: Keywords) -> Outcome:
+    return Outcome.number("n_cases", float(count), extra={"outcome": outcome} if outcome else {}, **keywords)

@@ -301,28 +301,28 @@ class Removal:
     def figures(self, reading: Reading, estimator: str, target: str, extra: Extra | None = None) -> list[Outcome]:
         """Recognition and gain, for the concepts together, one by one, and for objects."""
         (_, together), (named, objects) = self.concepts_and_objects
-        words: dict[str, Any] = {"estimator": estimator, "target": target, "split": "held_out"}
+        keywords: dict[str, Any] = {"estimator": estimator, "target": target, "split": "held_out"}
         more = dict(extra or {})
         each = [({"concept": name}, slice(k, k + 1)) for k, name in enumerate(self.table.space.names)]
         out = []
         for name, columns in [({}, together), *each]:
-            out.append(self.recognised("concept_recognition", reading, columns, extra={**more, **name}, **words))
-            out.append(self.gained(reading, columns, extra={**more, **name}, **words))
+            out.append(self.recognised("concept_recognition", reading, columns, extra={**more, **name}, **keywords))
+            out.append(self.gained(reading, columns, extra={**more, **name}, **keywords))
         best = ceiling(self.table, reading.rows)
-        out.append(self.recognised("object_recognition", reading, objects, ceiling=best, extra=more, **words))
-        return [*out, self.gained(reading, objects, extra={**more, **named}, **words)]
+        out.append(self.recognised("object_recognition", reading, objects, ceiling=best, extra=more, **keywords))
+        return [*out, self.gained(reading, objects, extra={**more, **named}, **keywords)]
 
-    def recognised(self, metric: str, reading: Reading, columns: slice, **words: Any) -> Outcome:
+    def recognised(self, metric: str, reading: Reading, columns: slice, **keywords: Any) -> Outcome:
         """Share that is recognised, over some columns of a reading."""
         right, level = reading.right[:, columns].mean(axis=1), self.chance[reading.rows][:, columns]
         chance = float(level.mean()) if len(level) else None
         ties = int(reading.tied[:, columns].any(axis=1).sum())
-        return Outcome.mean(metric, self.placed(reading, right), reading.rows, chance=chance, ties=ties, **words)
+        return Outcome.mean(metric, self.placed(reading, right), reading.rows, chance=chance, ties=ties, **keywords)
 
-    def gained(self, reading: Reading, columns: slice, **words: Any) -> Outcome:
+    def gained(self, reading: Reading, columns: slice, **keywords: Any) -> Outcome:
         """Gain over a constant predictor in nats, over some columns of a reading."""
         gain = reading.gain[:, columns].mean(axis=1)
-        return Outcome.mean("cross_entropy_gain", self.placed(reading, gain), reading.rows, **words)
+        return Outcome.mean("cross_entropy_gain", self.placed(reading, gain), reading.rows, **keywords)
 
     def placed(self, reading: Reading, values: FloatArray) -> FloatArray:
         """Values of the rows of a reading in the table's rows, 0 elsewhere, `[n]`."""
@@ -337,11 +337,11 @@ class Removal:
             after, before = (
                 self.placed(reading, found.gain[:, columns].mean(axis=1)) for found in (reading, self.baseline)
             )
-            words: dict[str, Any] = {"estimator": estimator, "target": target, "split": "held_out", "extra": extra}
+            keywords: dict[str, Any] = {"estimator": estimator, "target": target, "split": "held_out", "extra": extra}
             if float(before.sum()) > READABLE * count:
-                out.append(Outcome.ratio("gain_kept", after, before, n_scenes=count, **words))
+                out.append(Outcome.ratio("gain_kept", after, before, n_scenes=count, **keywords))
             else:
-                out.append(Outcome.number("gain_kept", None, n_scenes=count, **words))
+                out.append(Outcome.number("gain_kept", None, n_scenes=count, **keywords))
         return out
 
     def damage(self, residual: FloatArray, estimator: str, target: str) -> list[Outcome]:
@@ -353,22 +353,27 @@ class Removal:
         found = retrieved(residual, self.vectors, self.table, rows)
         hits, asked = np.zeros(n), np.zeros(n, dtype=bool)
         hits[rows], asked[rows] = found.right, True
-        words: dict[str, Any] = {"estimator": estimator, "target": target, "split": "all"}
+        keywords: dict[str, Any] = {"estimator": estimator, "target": target, "split": "all"}
         levels: dict[str, Any] = {"chance": float(np.bincount(ids)[ids].mean() / n), "ties": int(found.tied.sum())}
         share = self.share(_squares(residual), estimator, target)
-        return [share, Outcome.mean("retrieval_top1", hits, asked, **levels, **words)]
+        return [share, Outcome.mean("retrieval_top1", hits, asked, **levels, **keywords)]
 
     def share(self, squares: FloatArray, estimator: str, target: str, extra: Extra | None = None) -> Outcome:
         """Share of the variance that is gone: 1 - sum(left) / sum(before); below 0 where a removal adds variance."""
-        words: dict[str, Any] = {"estimator": estimator, "target": target, "split": "in_sample", "extra": extra or {}}
-        return Outcome.r2("share", squares, _squares(self.centred), n_scenes=len(squares), **words)
+        keywords: dict[str, Any] = {
+            "estimator": estimator,
+            "target": target,
+            "split": "in_sample",
+            "extra": extra or {},
+        }
+        return Outcome.r2("share", squares, _squares(self.centred), n_scenes=len(squares), **keywords)
 
     def number(
         self, metric: str, value: float | None, estimator: str, target: str, extra: Extra | None = None, **more: Any
     ) -> Outcome:
         """A number that has no interval."""
-        words: dict[str, Any] = {"split": "held_out", "n_scenes": len(self.table), **more}
-        return Outcome.number(metric, value, estimator=estimator, target=target, extra=extra or {}, **words)
+        keywords: dict[str, Any] = {"split": "held_out", "n_scenes": len(self.table), **more}
+        return Outcome.number(metric, value, estimator=estimator, target=target, extra=extra or {}, **keywords)
 
 
 def reference(context: Context) -> list[Outcome]:
@@ -389,9 +394,9 @@ def reference(context: Context) -> list[Outcome]:
     # counts are of order 1: what is below is rounding, and not an order
     found = recognise(np.round(residual, 9), table.object_codes)
     extra = {**REFERENCE, "readout": "own direction"}
-    words: dict[str, Any] = {"estimator": "subtract", "target": "concepts", "split": "all", "extra": extra}
+    keywords: dict[str, Any] = {"estimator": "subtract", "target": "concepts", "split": "all", "extra": extra}
     levels: dict[str, Any] = {"chance": float(object_chance(table).mean()), "ties": int(found.tied.sum())}
-    return [*out, Outcome.mean("object_recognition", found.right, **levels, **words)]
+    return [*out, Outcome.mean("object_recognition", found.right, **levels, **keywords)]
 
 
 def _together(one: Outcome) -> bool:
