@@ -122,7 +122,10 @@ class Jackknife:
         if a.top is None or a.below is None or b.top is None or b.below is None or len(a.top) != len(b.top):
             return a.value - b.value, UNKNOWN
         own = self._at(a)
-        parts = [part_of(x - y) for x, y in zip(own._without_values(a), own._without_values(b), strict=True)]
+        pairs = list(zip(own._without_values(a), own._without_values(b), strict=True))
+        if any(len(x) != len(y) for x, y in pairs):  # refitted without other values
+            return a.value - b.value, UNKNOWN
+        parts = [part_of(x - y) for x, y in pairs]
         known = [part for part in parts if part is not None]
         if not known:
             return a.value - b.value, UNKNOWN
@@ -177,7 +180,7 @@ class Jackknife:
         return int(used.sum()), int((np.unique(self.codes[used]) != ABSENT).sum())
 
     def _without_values(self, outcome: Outcome) -> list[FloatArray]:
-        """The figure without each value that can be left out, an array for each concept."""
+        """The figure without each value, an array for each concept; NaN where the value cannot be left out."""
         if outcome.refit is not None:
             return list(outcome.refit.values)
         top, below = rows_of(outcome)
@@ -270,7 +273,8 @@ def around(theta: float, spread: Spread, least: float = ROUNDING) -> Interval:
 
 
 def part_of(left: FloatArray) -> Part | None:
-    """Jackknife variance of figures `[G]` that leave out one group each; None for fewer than two."""
+    """Jackknife variance of figures `[G]` that leave out one group each, NaN where it cannot be; None for fewer than two."""
+    left = left[~np.isnan(left)]
     groups = len(left)
     if groups < 2:
         return None
@@ -333,11 +337,11 @@ def _shows(codes: IntArray, groups: IntArray) -> sparse.csr_matrix:
 
 
 def _without(shows: sparse.csr_matrix, top: FloatArray, below: FloatArray) -> FloatArray:
-    """sum(top) / sum(below) without the rows that show each group, where rows are left."""
+    """sum(top) / sum(below) without the rows that show each group; NaN where it shows none, or no other rows are left."""
     taken = shows @ np.column_stack([top, below])
     left = below.sum() - taken[:, 1]
     some = (taken[:, 1] > 0) & (left > _EXACT * below.sum())
-    return np.asarray((top.sum() - taken[some, 0]) / left[some])
+    return np.asarray(np.divide(top.sum() - taken[:, 0], left, out=np.full(len(left), np.nan), where=some))
 
 
 def _kappa(shows: sparse.csr_matrix, below: FloatArray, units: IntArray) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -132,10 +131,9 @@ class Context:
 
     def records(self, analysis: str, outcomes: Iterable[Outcome]) -> list[Record]:
         """Records of figures, with both intervals: for other words (`ci`), and for these words (`words`)."""
-        return [self._record(analysis, one) for one in outcomes]
+        return [self._record(analysis, one, *self.intervals(one)) for one in outcomes]
 
-    def _record(self, analysis: str, one: Outcome) -> Record:
-        other, these = self.intervals(one)
+    def _record(self, analysis: str, one: Outcome, other: Interval, these: Interval) -> Record:
         return Record(
             analysis,
             one.metric,
@@ -169,21 +167,22 @@ class Context:
     ) -> list[Record]:
         """Records of these figures minus the same ones of another model, `minus`, on the rows of this context, paired.
 
-        The same: of equal key. A bare number has no rows to pair and is left out.
+        The same: of equal key. A bare number has no rows to pair and is left out. `tie`: the interval for other words holds 0.
         """
         theirs = {one.key: one for one in others}
         pairs = ((one, theirs[one.key]) for one in outcomes if one.key in theirs)
-        return [self._record(analysis, self._minus(a, b, minus)) for a, b in pairs if a.pairs_with(b)]
+        return [self._minus(analysis, a, b, minus) for a, b in pairs if a.pairs_with(b)]
 
-    def _minus(self, a: Outcome, b: Outcome, minus: str) -> Outcome:
-        value, ends = difference(a, b, self.bootstrap_of(a))
+    def _minus(self, analysis: str, a: Outcome, b: Outcome, minus: str) -> Record:
+        value, other = self.jackknife.difference(a, b)
+        _, these = difference(a, b, self.bootstrap_of(a))
         assert a.below is not None
         assert b.below is not None
         extra = {("gap" if name == "minus" else name): word for name, word in a.extra.items()}
-        extra |= {"minus": minus, "tie": not (ends.low > 0 or ends.high < 0)}
+        extra |= {"minus": minus, "tie": not (other.low > 0 or other.high < 0)}
         count = int(((a.below > 0) & (b.below > 0)).sum())
-        keywords: dict[str, Any] = {"chance": None, "ceiling": None, "ties": None, "n_scenes": count, "extra": extra}
-        return replace(a, value=value, ends=ends, **keywords)
+        bare = replace(a, value=value, chance=None, ceiling=None, ties=None, n_scenes=count, extra=extra)
+        return self._record(analysis, bare, other, these)
 
     def _n_objects(self, one: Outcome) -> int | None:
         if not one.counts_objects:
