@@ -96,12 +96,14 @@ def test_differences_turn_round_with_the_order(runs: Path) -> None:
 
 
 def test_only_common_scenes_of_the_headline_count(runs: Path) -> None:
-    assert compare([runs / "object", runs / "sample"]).n_scenes == 300
+    sampled = len(load_embeddings(runs / "sample").table)  # whole bags, so not to the scene
+    assert 300 <= sampled < 320
+    assert compare([runs / "object", runs / "sample"]).n_scenes == sampled
     assert compare([runs / "singles", runs / "bag"]).n_scenes == 600
     three = compare([runs / "object", runs / "bag", runs / "sample"])
     pairs = {(r.model, r.extra["minus"]) for r in three.results if r.extra}
     assert len(pairs) == 3
-    assert three.n_scenes == 300
+    assert three.n_scenes == sampled
 
 
 def test_without_queries_probes_alone_are_compared(runs: Path) -> None:
