@@ -115,6 +115,35 @@ def test_modules_import_only_what_comes_before_them() -> None:
     assert order_violations(read_modules()) == []
 
 
+def inside_the_report(modules: Mapping[str, str]) -> list[str]:
+    """One line for each import of the command line from the report that is no public function of it."""
+    public = set(importlib.import_module("bindscope.report").__all__)
+    return [
+        f"{module} imports {alias.name} of {node.module}"
+        for module, source in modules.items()
+        if module.startswith("bindscope.cli")
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bindscope.report")
+        for alias in node.names
+        if node.module != "bindscope.report" or alias.name not in public
+    ]
+
+
+def test_the_command_line_sees_the_outside_of_the_report() -> None:
+    assert inside_the_report(read_modules()) == []
+    wrong = {
+        "bindscope.cli.x": "from bindscope.report.page import render",
+        "bindscope.cli.y": "from bindscope.report import fill",
+    }
+    assert len(inside_the_report(wrong)) == 2
+
+
+def test_every_command_has_a_file_of_its_own() -> None:
+    cli = importlib.import_module("bindscope.cli")
+    for name, command in cli.COMMANDS.items():
+        assert command.__module__ == f"bindscope.cli.{name.replace('-', '_')}"
+
+
 def test_no_import_circles() -> None:
     assert cycles(read_modules()) == []
 
