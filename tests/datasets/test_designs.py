@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bindscope.datasets import load_dataset
 from bindscope.datasets.designs import MAX_ROWS, count_scenes, sampled_ranks, scene_codes, unrank
 from bindscope.errors import InputError
 
@@ -63,6 +64,18 @@ def test_a_sample_of_a_huge_design_is_drawn_without_listing_it() -> None:
 
 def test_unrank_is_the_inverse_of_counting() -> None:
     assert unrank(np.array([0, 5, 23]), 4, 3, same=False).tolist() == [[0, 1, 2], [0, 3, 2], [3, 2, 1]]
+
+
+def test_one_object_scenes_stand_in_every_place() -> None:
+    table = load_dataset("symbolic:3x2?singles=true&places=true&m=3").table
+    alone = table.take(table.rows_with(1))
+    assert len(alone) == 3 * 6
+    assert [set(column[column >= 0].tolist()) for column in alone.object_codes.T] == [set(range(6))] * 3
+    first = load_dataset("symbolic:3x2?singles=true").table
+    assert len(first.rows_with(1)) == 6
+    assert (first.take(first.rows_with(1)).object_codes[:, 1] == -1).all()
+    with pytest.raises(InputError, match="places=true puts one-object scenes in every slot; add singles=true"):
+        load_dataset("symbolic:3x2?places=true")
 
 
 def test_too_much_is_refused_before_it_is_made() -> None:

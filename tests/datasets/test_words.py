@@ -106,6 +106,20 @@ def test_articles_by_option() -> None:
     assert "an orange circle" in (right.object_queries.texts or ())
 
 
+def test_captions_without_articles_by_option() -> None:
+    found = load_dataset("text:2x2?bare=true&singles=true&replicates=2")
+    texts = found.items.texts
+    assert texts is not None
+    assert texts[0] == "red circle and red square"
+    assert not any(f" {word} " in f" {text} " for text in texts for word in ("a", "an") if "photo" not in text)
+    assert found.object_queries.texts is not None
+    assert found.object_queries.texts[0] == "red circle"
+    plain = load_dataset("text:2x2?bare=false").items.texts
+    assert plain == load_dataset("text:2x2").items.texts
+    with pytest.raises(InputError, match="bare=true leaves articles out"):
+        load_dataset("text:2x2?bare=true&article=true")
+
+
 def test_a_sample_keeps_all_candidates_and_is_seeded() -> None:
     data = load_dataset("text:4x4?scenes=10")
     assert data.table.n_objects == 16

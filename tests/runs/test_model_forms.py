@@ -51,6 +51,8 @@ def test_a_product_is_fitted_by_the_form_and_not_by_addition() -> None:
     found = figures("product", coverage=0.7)
     assert found["r2 per-object?slots=shared"] > 0.99
     assert found["r2 additive?slots=shared"] < 0.8
+    assert found["binding_r2 per-object?slots=shared"] > 0.99
+    assert abs(found["binding_r2 additive?slots=shared"]) < 0.05
     assert found["objects per-object?slots=shared"] > 2 * found["objects additive?slots=shared"]
 
 
@@ -58,6 +60,7 @@ def test_concepts_alone_need_no_more_than_addition_and_leave_no_binding() -> Non
     found = figures("bag")
     assert found["r2 additive?slots=shared"] == pytest.approx(1.0, abs=1e-6)
     assert found["binding share"] == pytest.approx(0.0, abs=1e-9)
+    assert found["binding_r2 mlp:64"] is None
     assert found["object cosine"] == pytest.approx(1.0, abs=1e-6)
 
 

@@ -36,7 +36,7 @@ PATTERNS = {
     "graph:FILE": "scene graphs of photographs as scenes of factors (Visual Genome, GQA, CLEVR's scenes.json)",
     "pairs:FILE": "captions with negatives, with or without pictures (CSV, TSV, JSON, JSONL, parquet, or a directory of them)",
     "outcomes:FILE": "published outcomes item by item, also as a model: diagnose outcomes:FILE --data pairs:FILE",
-    "symbolic:V1xV2x…": "scenes of any concepts without words or pictures, for planted: and controlled:, e.g. symbolic:8x8x8",
+    "symbolic:V1xV2x…": "scenes without words or pictures, for planted: and controlled:; symbolic:8x8?singles=true&places=true",
 }
 TEXT_OPTIONS = {
     "?m=3": "objects in a scene, 1 to 3 (2)",
@@ -44,6 +44,7 @@ TEXT_OPTIONS = {
     "?singles=true": "one-object scenes too, which the estimator `single` needs (false)",
     "?replicates=3": "each scene worded by several templates (1)",
     "?article=true": "a or an, by the next letter (false: always a)",
+    "?bare=true": "no article before an object: red cube and blue ball (false)",
     "?scenes=5000": "a sample of the scenes, drawn by seed (all)",
     "?seed=1": "seed of that sample (0)",
 }

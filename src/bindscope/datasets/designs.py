@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from bindscope.concepts import ConceptSpace, IntArray
+from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.errors import InputError
 from bindscope.names import Option, read_options, split_options
@@ -25,6 +25,7 @@ OPTIONS = {
     "scenes": Option(None, int, 1, MAX_ROWS),
     "seed": Option(0, int, 0),
 }
+SYMBOLIC_OPTIONS = {**OPTIONS, "places": Option(False, bool)}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -92,7 +93,9 @@ def _skip_used(codes: IntArray) -> IntArray:
 def load_symbolic(rest: str, name: str) -> Dataset:
     """All ordered scenes (or a seeded sample) of m objects over V1 x V2 x ... values; for encoders that read scenes."""
     base, query = split_options(rest)
-    options = read_options(query, OPTIONS, "symbolic:")
+    options = read_options(query, SYMBOLIC_OPTIONS, "symbolic:")
+    if not options["places"]:
+        del options["places"]  # runs of earlier versions keep their names
     space = symbolic_space(base)
     if options["singles"] and options["m"] == 1:
         raise InputError("singles=true adds one-object scenes, and m=1 has them already; leave one of the two out")
@@ -102,11 +105,24 @@ def load_symbolic(rest: str, name: str) -> Dataset:
     if options["replicates"] > 1:
         table = table.take(np.tile(np.arange(len(table)), options["replicates"]))
         table = _table(space, table.object_ids)
+    if options.get("places") and not options["singles"]:
+        raise InputError("places=true puts one-object scenes in every slot; add singles=true")
     if options["singles"]:
-        table = concatenate([table, _table(space, scene_codes(space.n_objects, 1, same=True))])
+        alone = one_object_scenes(space, options["m"] if options.get("places") else 1)
+        table = concatenate([table, _table(space, scene_codes(space.n_objects, 1, same=True)), *alone])
     objects, values = query_items(table)
     items = Items(table.values, np.arange(len(table)), "scene")
     return Dataset(name, "labels", table, items, objects, values, options)
+
+
+def one_object_scenes(space: ConceptSpace, m: int) -> list[SceneTable]:
+    """For each slot but the first of m, the scenes in which an object stands there alone."""
+    out = []
+    for slot in range(1, m):
+        values = np.full((space.n_objects, m, space.n_concepts), ABSENT, dtype=np.int64)
+        values[:, slot] = space.object_values(np.arange(space.n_objects))
+        out.append(SceneTable.build(space, values, candidates=np.arange(space.n_objects)))
+    return out
 
 
 def symbolic_space(base: str) -> ConceptSpace:

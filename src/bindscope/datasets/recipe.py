@@ -74,6 +74,7 @@ WORD_OPTIONS = {
     "singles": Option(False, bool),
     "replicates": Option(1, int, 1, len(LEADS)),
     "article": Option(False, bool),
+    "bare": Option(False, bool),
     "scenes": Option(None, int, 1, MAX_ROWS),
     "seed": Option(0, int, 0),
 }
@@ -317,20 +318,28 @@ def load_words(rest: str, name: str) -> Dataset:
 def word_scenes(space: ConceptSpace, options: Mapping[str, Any]) -> TextScenes:
     """The specification of captions in the built-in wordings for any space."""
     article, m, replicates = options["article"], options["m"], options["replicates"]
+    bare = bool(options.get("bare", False))
+    if bare and article:
+        raise InputError("bare=true leaves articles out and article=true chooses them; give one of the two")
     if options["singles"] and m == 1:
         raise InputError("singles=true adds one-object scenes, and m=1 has them already; leave one of the two out")
     return TextScenes(
         space,
-        templates=default_templates(m, replicates, article),
+        templates=_bare(default_templates(m, replicates, article), bare),
         phrase=" ".join(f"{{{name}}}" for name in space.names),
-        query=Template("a {object}", article),
+        query=Template("{object}" if bare else "a {object}", article),
         value_queries=("{value}",) * space.n_concepts,
-        singles=default_templates(1, replicates, article) if options["singles"] else (),
+        singles=_bare(default_templates(1, replicates, article), bare) if options["singles"] else (),
         same=options["same"],
         sample=options["scenes"],
         seed=options["seed"],
-        options=options,
+        options={name: value for name, value in options.items() if name != "bare" or bare},
     )
+
+
+def _bare(templates: tuple[Template, ...], bare: bool) -> tuple[Template, ...]:
+    """The same without the articles before objects, if `bare`."""
+    return tuple(Template(one.text.replace("a {object}", "{object}")) for one in templates) if bare else templates
 
 
 def _counted_words(base: str) -> list[tuple[str, Sequence[str]]]:

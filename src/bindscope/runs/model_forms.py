@@ -18,6 +18,7 @@ from bindscope.controlled.config import TrainConfig
 from bindscope.controlled.evaluate import encode_values, object_queries
 from bindscope.controlled.sampling import Objects, draw_scenes, scenes_of_pool, split_run
 from bindscope.design import fit, object_design, row_mean, squared_errors
+from bindscope.learners.interaction import Interaction, interacts
 from bindscope.learners.registry import load_approximator
 from bindscope.recognition import recognise_by_cosine
 from bindscope.run_directory import write_text
@@ -34,7 +35,8 @@ FILE = "forms.json"
 def form_figures(directory: Path, forms: Sequence[str] = FORMS, seed: int = 0) -> dict[str, float | None]:
     """Figures of one finished run, read back where they were made before.
 
-    `r2 NAME`: R^2 of NAME on scenes of test objects (1 exact, 0 the mean). `objects NAME`: object recognition of its
+    `r2 NAME`: R^2 of NAME on scenes of test objects (1 exact, 0 the mean). `binding_r2 NAME`: the same for the interaction alone
+    (see `learners.interaction`; None without one). `objects NAME`: object recognition of its
     predictions by the run's own queries. `object cosine`: cosine of f's object vectors and q(o) over all test objects, each
     centred. `binding cosine`: the same for what an additive function of the concepts leaves of each; `binding share`:
     how much of q's variance over test objects that is. Raises StoreError where the run is unfinished.
@@ -62,7 +64,8 @@ def _read(directory: Path, forms: Sequence[str], seed: int) -> dict[str, float |
         figures: dict[str, float | None] = content["figures"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return figures if content.get("forms") == list(forms) and content.get("seed") == seed else None
+    known = all(f"binding_r2 {name}" in figures for name in forms)  # an earlier version did not have these
+    return figures if known and content.get("forms") == list(forms) and content.get("seed") == seed else None
 
 
 def _fits(
@@ -74,10 +77,12 @@ def _fits(
     seen, real = encode_values(model.scene, train.values), encode_values(model.scene, test.values)
     queries = object_queries(model, config, test)
     total = float(squared_errors(real, np.broadcast_to(row_mean(real), real.shape)).sum())
+    beyond = Interaction(train, seen, test, real, seed) if interacts(test, real) else None
     found: dict[str, float | None] = {}
     for name in forms:
         predicted = load_approximator(name).fit(train, seen, seed).predict(test)
         found[f"r2 {name}"] = 1.0 - float(squared_errors(real, predicted).sum()) / total if total > 0 else None
+        found[f"binding_r2 {name}"] = None if beyond is None else beyond.r2(predicted)
         found[f"objects {name}"] = float(recognise_by_cosine(predicted, queries, test.object_codes).right.mean())
     return found
 

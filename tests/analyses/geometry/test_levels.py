@@ -10,6 +10,7 @@ import pytest
 from bindscope.analyses.geometry.levels import (
     AdditiveModel,
     best_scale,
+    everywhere,
     fit_additive,
     fit_single,
     level2_objects,
@@ -148,6 +149,27 @@ def test_single_objects_rebuild_pairs_and_the_scale_is_fitted() -> None:
     assert best_scale(vectors, rebuilt) == pytest.approx(0.5, abs=1e-9)
     error, total = rebuilt.errors(vectors)
     assert 1 - error.sum() / total.sum() == pytest.approx(0.0, abs=1e-9)  # twice too long: the error equals the total
+
+
+def test_one_object_scenes_in_every_place_give_vectors_of_objects_in_slots() -> None:
+    pairs = scenes((4, 3))
+    rng = np.random.default_rng(3)
+    own = rng.normal(size=(2, 12, 6))
+    vectors = own[0][pairs.object_codes[:, 0]] + own[1][pairs.object_codes[:, 1]]
+    values = np.full((24, 2, 2), -1)
+    values[:12, 0] = values[12:, 1] = pairs.candidate_values
+    singles = SceneTable.build(pairs.space, values)
+    alone = own.reshape(24, 6)
+    shown = np.arange(12)
+    assert everywhere(singles, shown)
+    assert not everywhere(singles.take(np.arange(23)), shown)
+
+    def r2(by_slot: bool) -> float:
+        error, total = reconstruct_single(vectors, pairs, alone, singles, "level1", by_slot).errors(vectors)
+        return 1.0 - float(error.sum() / total.sum())
+
+    assert r2(True) == pytest.approx(1.0)
+    assert r2(False) < 0.9  # the control: objects look different in the two places
 
 
 def test_single_refuses_missing_objects_and_pairs() -> None:

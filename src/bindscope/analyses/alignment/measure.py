@@ -40,6 +40,9 @@ def outcomes(one: Alignment, table: SceneTable) -> list[Outcome]:
         Outcome.number("r2", one.train_r2, split="train", extra={"objects": "training"}, **words),
     ]
     null = one.null[np.isfinite(one.null)]
+    if one.component == "interaction":  # binding itself: the same figure under the name that learners have it by
+        level = float(null.mean()) if len(null) else None
+        out.append(Outcome.r2("binding_r2", one.error, one.total, codes=codes, chance=level, **test))
     if len(null):
         low, high = np.percentile(null, [2.5, 97.5])
         extra = {"null": True, "draws": len(null)}

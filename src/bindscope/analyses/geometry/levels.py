@@ -3,7 +3,7 @@
 z_s - mu ~ sum_i u_{o_i}  and  z_s - mu ~ sum_i sum_k u_{k, c_ik}. Estimators of the component vectors:
 
 - `avg`: mean of centred embeddings over the scenes that show the object (or value); `avg+pos`: per slot;
-- `single`: from one-object scenes, centred by their own mean;
+- `single`: from one-object scenes, centred by their own mean; `single+pos`: by the slot in which the object stands alone;
 - `ols`, `ols+pos`: joint least squares without and with slots, the only ones right on incomplete designs.
 """
 
@@ -35,7 +35,7 @@ from bindscope.recognition import Recognised, recognise
 from bindscope.scenes import BoolArray, FloatArray, SceneTable
 from bindscope.splits import object_folds, scene_folds
 
-ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
+ESTIMATORS = ("avg", "avg+pos", "single", "single+pos", "ols", "ols+pos")
 Level = Literal["level1", "level2"]
 LEVELS: tuple[Level, ...] = ("level1", "level2")
 _ROWS = 16_384
@@ -123,12 +123,17 @@ def fit_additive(vectors: Vectors, table: SceneTable, estimator: str, level: Lev
 
 
 def fit_single(
-    vectors: Vectors, table: SceneTable, level: Level, mean: FloatArray, needed: IntArray | None = None
+    vectors: Vectors,
+    table: SceneTable,
+    level: Level,
+    mean: FloatArray,
+    needed: IntArray | None = None,
+    by_slot: bool = False,
 ) -> AdditiveModel:
     """Component vectors from one-object scenes, centred by their own mean; `mean` `[d]` is that of the scenes to rebuild.
 
-    needed: codes of the objects that these scenes show (None: all candidates). Raises TableError where one of them has
-    no one-object scene.
+    needed: codes of the objects that these scenes show (None: all candidates). by_slot: vectors of objects in slots, from the
+    scenes in which they stand there. Raises TableError where one of them has no one-object scene.
     """
     if (table.counts != 1).any():
         raise TableError("the estimator `single` is fitted on scenes of one object only")
@@ -138,7 +143,7 @@ def fit_single(
         raise TableError(
             f"{len(missing)} objects have no one-object scene, e.g. {table.object_name(int(missing[0]))!r}"
         )
-    return AdditiveModel(level, False, mean, Sums.of(vectors, _design(table, level, False)).fitted().coefficients)
+    return AdditiveModel(level, by_slot, mean, Sums.of(vectors, _design(table, level, by_slot)).fitted().coefficients)
 
 
 def reconstruct(vectors: Vectors, table: SceneTable, estimator: str, level: Level) -> Reconstruction:
@@ -161,12 +166,22 @@ def reconstruct_held_out(
     return Reconstruction(table, tuple(models), owner)
 
 
+def everywhere(singles: SceneTable, needed: IntArray) -> bool:
+    """Whether each of these objects stands alone in every slot of some one-object scene."""
+    return all(bool(np.isin(needed, column).all()) for column in singles.object_codes.T)
+
+
 def reconstruct_single(
-    vectors: Vectors, table: SceneTable, single_vectors: Vectors, singles: SceneTable, level: Level
+    vectors: Vectors,
+    table: SceneTable,
+    single_vectors: Vectors,
+    singles: SceneTable,
+    level: Level,
+    by_slot: bool = False,
 ) -> Reconstruction:
-    """Scenes of several objects rebuilt from one-object scenes; each of their objects needs one."""
+    """Scenes of several objects rebuilt from one-object scenes; each of their objects needs one (by_slot: in each slot)."""
     mean = row_mean(vectors)
-    model = fit_single(single_vectors, singles, level, mean, np.unique(table.object_codes[table.present]))
+    model = fit_single(single_vectors, singles, level, mean, np.unique(table.object_codes[table.present]), by_slot)
     return Reconstruction(table, (model,), np.zeros(len(table), dtype=np.int64))
 
 

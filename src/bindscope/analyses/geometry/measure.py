@@ -15,6 +15,7 @@ from bindscope.analyses.geometry.levels import (
     Level,
     Reconstruction,
     best_scale,
+    everywhere,
     level2_objects,
     reconstruct,
     reconstruct_held_out,
@@ -170,13 +171,21 @@ class Geometry:
             return []
         if not covered.all():
             return [self._placed(one, covered) for one in Geometry(self.context.among(covered)).single(level)]
-        rebuilt = reconstruct_single(self.vectors, self.table, *singles, level)
-        out = self.judged(rebuilt, "single", level, "held_out")
-        out += self.object_levels(rebuilt, "single", level)
+        out = self.rebuilt_single(level, "single", singles)
+        shown = np.unique(self.table.object_codes[self.table.present])
+        if self.table.n_slots > 1 and everywhere(singles[1], shown):
+            out += self.rebuilt_single(level, "single+pos", singles)
+        return out
+
+    def rebuilt_single(self, level: Level, estimator: str, singles: tuple[Any, SceneTable]) -> list[Outcome]:
+        """The same by one estimator, `single` or `single+pos`."""
+        rebuilt = reconstruct_single(self.vectors, self.table, *singles, level, estimator.endswith("+pos"))
+        out = self.judged(rebuilt, estimator, level, "held_out")
+        out += self.object_levels(rebuilt, estimator, level)
         scale = best_scale(self.vectors, rebuilt)
         scaled = Reconstruction(self.table, (rebuilt.models[0].scaled(scale),), rebuilt.owner)
         words: dict[str, Any] = {
-            "estimator": "single",
+            "estimator": estimator,
             "target": level,
             "split": "in_sample",
             "extra": {"scale": round(scale, 6)},

@@ -24,7 +24,7 @@ LEAD = (
     "retrieval asks whether the nearest real vector shows the same scene; probing asks whether read-outs trained on real "
     "vectors read the sum. Hollow marks are in sample, filled ones held out."
 )
-ESTIMATORS = ("avg", "avg+pos", "single", "ols", "ols+pos")
+ESTIMATORS = ("avg", "avg+pos", "single", "single+pos", "ols", "ols+pos")
 FITS = ("ols", "ols+pos")  # right on every design; the other estimators stand on the page
 COLORS = {"level1": (BLUE, "circle"), "level2": (ORANGE, "diamond"), "level2_objects": (GREEN, "square")}
 TITLES = {
