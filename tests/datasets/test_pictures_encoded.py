@@ -16,11 +16,11 @@ import numpy as np
 
 class Vision:
     def encode(self, paths):
-        return np.array([[len(path.read_bytes()), i] for i, path in enumerate(paths)], dtype=np.float32)
+        return np.array([[len(path.read_bytes()), int(path.stem)] for path in paths], dtype=np.float32)
 
 class Both(Vision):
     def encode_text(self, texts):
-        return np.array([[len(text), 1] for text in texts], dtype=np.float32)
+        return np.array([[len(text), sum(text.encode())] for text in texts], dtype=np.float32)
 """
 
 

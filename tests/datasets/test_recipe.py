@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
@@ -185,3 +186,13 @@ def test_exclude_of_a_huge_space_is_refused(load: Load) -> None:
     text = f"concepts:\n  a: [{words}]\n  b: [{words}]\n  c: [{words}]\nscenes: 5\nexclude: [{{a: w0}}]"
     with pytest.raises(InputError, match=r"exclude needs at most 2,000,000 objects"):
         load(text)
+
+
+def test_a_recipe_whose_name_holds_a_question_mark_or_that_is_a_pipe(tmp_path: Path) -> None:
+    content = "concepts: {color: [red, blue], shape: [cube, ball]}\n"
+    (tmp_path / "what?.yaml").write_text(content)
+    assert len(load_dataset(f"text:{tmp_path}/what?.yaml")) == 12
+    assert len(load_dataset(f"text:{tmp_path}/what?.yaml?same=true")) == 16
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(StoreError, match="it is a pipe, socket or device"):
+        load_dataset(f"text:{tmp_path}/pipe.yaml")

@@ -190,9 +190,8 @@ def _spelling_notes(columns: Columns, concepts: Sequence[str], words: Words, kee
     """What is to be told of rare values, and of those that look alike where they are kept apart; else those are refused."""
     notes: list[str | None] = []
     for concept in concepts:
-        counts: Counter[str] = Counter()
-        for (_, name), cells in words.items():
-            counts.update(word for word in cells if word is not None and name == concept)
+        every = Counter(word for (_, name), cells in words.items() if name == concept for word in cells)
+        counts = {word: count for word, count in every.items() if word is not None}
         notes += [
             alike_note(concept, counts, keep, f"{columns.path}: "),
             rare_note(concept, counts, f"{columns.path}: "),

@@ -120,7 +120,7 @@ class Recipe(BaseModel):
 def load_recipe(path: str, query: str, name: str) -> Dataset:
     """The captions of a recipe file with the options behind its name; errors name the file in one line."""
     given = {key: value for key, value in read_options(query, OPTIONS, "text:").items() if value is not None}
-    content = _read_yaml(Path(path))
+    content = _read_yaml(Path(path).expanduser())
     try:
         recipe = Recipe.model_validate({**content, **given})
         refuse_reserved(recipe.concepts, "concepts")
@@ -307,7 +307,7 @@ def _first_error(path: str, error: ValidationError) -> InputError:
 
 def load_words(rest: str, name: str) -> Dataset:
     """Captions from the built-in word lists, `AxB?options`: the first A adjectives and the first B nouns."""
-    base, query = split_options(rest)
+    base, query = split_options(rest, is_path=True)
     if base.lower().endswith((".yaml", ".yml")):
         return load_recipe(base, query, name)
     space = ConceptSpace.of(_counted_words(base))
