@@ -36,6 +36,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_finetune_leaves_a_model_a_card_and_a_run(command: Command, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
+    texts = [("a red cube by a blue ball", "a blue ball and a red cube", "a blue cube by a red ball")]
+    texts += [
+        (f"{n} hats on a tree", f"on a tree there are {n} hats", f"{n} trees on a hat") for n in ("two", "three", "ten")
+    ]
+    rows = [{"caption": a, "caption2": b, "negative_caption": c} for a, b, c in texts]
+    (tmp_path / "own.json").write_text(json.dumps(rows), encoding="utf-8")
     done = command(
         "finetune",
         f"st:{tiny}",
@@ -47,6 +53,8 @@ def test_finetune_leaves_a_model_a_card_and_a_run(command: Command, tiny: Path, 
         "0.5",
         "--out",
         str(out),
+        "--pairs",
+        "pairs:own.json",
         *SETTINGS,
     )
     assert done.code == 0, done.err
@@ -66,6 +74,12 @@ def test_finetune_leaves_a_model_a_card_and_a_run(command: Command, tiny: Path, 
     assert config["options"]["share"] == 0.5
     assert "--average 0.5" in config["command"]
     results = read_results(out)
+    natural = [r for r in results if r.metric == "pair_all_right" and r.target == "all"]
+    assert [(r.extra["weights"], r.extra.get("change", False)) for r in natural] == [
+        ("base", False), ("averaged", False), ("raw", False), ("averaged", True), ("raw", True),
+    ]  # fmt: skip
+    kept = [r for r in results if r.metric == "similarity_kept" and r.target == "pairs"]
+    assert all(r.value is not None and 0 < r.value <= 1 for r in kept)
     head = [record for record in results if not record.extra]
     assert {(r.metric, r.target, r.split) for r in head} == {
         ("object_recognition", "closed", "test"),

@@ -38,6 +38,9 @@ def finetune(
     keep: Annotated[
         Path | None, typer.Option("--keep", help="Texts to hold on to, one a line; default: built-in ones.")
     ] = None,
+    pairs: Annotated[
+        str | None, typer.Option("--pairs", help="Natural pairs to judge with, before and after: pairs:FILE.")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of training.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of splits, captions and intervals.")] = None,
     train: Annotated[str | None, typer.Option("--train", help="all (default), last:N layers, or lora:RANK.")] = None,
@@ -68,7 +71,7 @@ def finetune(
     if dry_run:
         return
     with progress_lines(not as_json) as say:
-        made = finetune_model(model, out, data, keep, None if as_json else _Lines(config.steps), say, **chosen)
+        made = finetune_model(model, out, data, keep, pairs, None if as_json else _Lines(config.steps), say, **chosen)
         shutil.copyfile(write_report(made.run), out / "report.html")
     if as_json:
         typer.echo(made.results.to_json(), nl=False)
@@ -110,6 +113,12 @@ def _table(results: Results, share: float) -> Table:
         surely = {r.extra["weights"] for r in some if r.extra.get("change") and is_change(r)}
         if set(STATES) <= set(figures):
             table.add_row(words, *(number_text(figures[s].value) + ("*" if s in surely else "") for s in STATES))
-    kept = {r.extra["weights"]: r for r in results if r.metric == "similarity_kept" and "weights" in r.extra}
-    table.add_row("similarities of other sentences kept", "1", *(number_text(kept[s].value) for s in STATES[1:]))
+    for pairs, words in (
+        (None, "similarities of other sentences kept"),
+        (True, "similarities of natural captions kept"),
+    ):
+        kept = [r for r in results if r.metric == "similarity_kept" and r.extra.get("pairs") == pairs]
+        by_state = {r.extra["weights"]: r.value for r in kept if "weights" in r.extra}
+        if by_state:
+            table.add_row(words, "1", *(number_text(by_state[s]) for s in STATES[1:]))
     return table

@@ -24,6 +24,10 @@ QUESTIONS = {
     "exchanges_trained": "roles exchanged, trained relations",
     "exchanges_untrained": "roles exchanged, relations never seen",
     "three_objects": "swaps among three objects (two were trained)",
+    "pair_all_right_all": "natural pairs, all right",
+    "pair_all_right_same_bag": "natural pairs of the same words, all right",
+    "pair_preference_all": "natural pairs, preference",
+    "retrieval_top1_all": "natural captions found by their other wording",
 }
 STATES = ("base", "averaged", "raw")
 
@@ -111,7 +115,11 @@ def is_change(record: Record) -> bool:
 
 
 def _harm(results: Results) -> str:
-    kept = {r.extra["weights"]: r for r in results if r.metric == "similarity_kept" and "weights" in r.extra}
+    kept = {
+        r.extra["weights"]: r
+        for r in results
+        if r.metric == "similarity_kept" and "weights" in r.extra and "pairs" not in r.extra
+    }
     said = [
         f"{kept[state].value:.3f} ({words})" for state, words in (("averaged", "these weights"), ("raw", "tuned alone"))
     ]

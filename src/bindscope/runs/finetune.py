@@ -22,6 +22,7 @@ from bindscope.finetune.keep import read_texts
 from bindscope.finetune.vocabulary import divide, load_words
 from bindscope.results import Results
 from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, versions, write_text
+from bindscope.runs.tuned_pairs import pair_records, read_pairs
 
 RUN = "run"  # the run directory within the model's directory
 Say = Callable[[str], None]
@@ -47,6 +48,7 @@ def finetune_model(
     out: str | Path,
     data: str = "built-in",
     keep: str | Path | None = None,
+    pairs: str | None = None,
     progress: Line | None = None,
     say: Say = lambda text: None,
     **settings: Any,
@@ -55,11 +57,12 @@ def finetune_model(
 
     model: `st:`, `hf:`, `openclip:` or `embedded:` name. out: directory that its library then loads, with README.md (the
     model card), results, and run/ (the run directory, for `bindscope report`). data: `built-in` words, or a text data set.
-    keep: a file of texts to hold on to, one a line (None: built-in ones). settings: those of `FinetuneConfig`. A run that was
-    killed goes on where it stopped and ends in the same weights.
+    keep: a file of texts to hold on to, one a line (None: built-in ones). pairs: natural pairs to judge with, `pairs:FILE`.
+    settings: those of `FinetuneConfig`. A run that was killed goes on where it stopped and ends in the same weights.
     """
     kept = read_texts(Path(keep)) if keep is not None else None
     digest = hashlib.sha256("\n".join(kept).encode()).hexdigest() if kept is not None else None
+    natural = read_pairs(pairs) if pairs is not None else None
     config = make_config(model=model, data=data, keep_digest=digest, **settings)
     directory = Path(out)
     _refuse_foreign(directory)
@@ -71,6 +74,9 @@ def finetune_model(
     fields = {"model": model, "modality": "text", "dataset": data, "coverage": tuned.parts.coverage}
     name = config_hash(config.settings())
     records = Context.of_table(tuned.parts.table, config.seed).records("finetune", figures)
+    if natural is not None:
+        say("asking on natural pairs")
+        records += pair_records(natural, tuned, share, config.seed)
     results = Results(records).stamped(**fields, config_hash=name, version=bindscope.__version__)
     say("saving the model")
     _save(tuned, share, directory, results, _config(tuned, share, directory, name, keep))

@@ -92,12 +92,15 @@ def _row(name: str, metric: str, records: Sequence[Record]) -> tuple[Cell, ...]:
 
 
 def _kept_rows(records: Sequence[Record]) -> list[tuple[Cell, ...]]:
-    kept = {r.extra["weights"]: r for r in records if r.metric == "similarity_kept" and "weights" in r.extra}
-    if not {"averaged", "raw"} <= set(kept):
-        return []
-    one = numeric("1", 1.0)
-    words = heading("similarities of other sentences, rank correlation with the base")
-    return [(words, Cell(""), one, _figure(kept["averaged"]), _figure(kept["raw"]), Cell(""))]
+    rows: list[tuple[Cell, ...]] = []
+    for pairs, texts in ((None, "other sentences"), (True, "natural captions")):
+        some = [r for r in records if r.metric == "similarity_kept" and r.extra.get("pairs") == pairs]
+        kept = {r.extra["weights"]: r for r in some if "weights" in r.extra}
+        if {"averaged", "raw"} <= set(kept):
+            words = heading(f"similarities of {texts}, rank correlation with the base")
+            one = numeric("1", 1.0)
+            rows.append((words, Cell(""), one, _figure(kept["averaged"]), _figure(kept["raw"]), Cell("")))
+    return rows
 
 
 def _figure(record: Record) -> Cell:
