@@ -173,6 +173,10 @@ def test_own_words_and_wordings_come_from_a_file(tmp_path: Path) -> None:
 def test_words_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs text data such as text:20x20"):
         load_words("symbolic:4x4")
+    for wrong in ("built-in:0x3", "built-in:7", "built-in:9999x3", "built-in:axb"):
+        with pytest.raises(InputError, match="asked for as built-in or built-in:AxB"):
+            load_words(wrong)
+    assert load_words("built-in:12x20").space.sizes == (12, 20)
     with pytest.raises(UnknownNameError, match="unknown data set"):
         load_words("txet:4x4")
     (tmp_path / "one.yaml").write_text("concepts:\n  shape: [cube, ball]\n", encoding="utf-8")

@@ -51,13 +51,12 @@ class Words:
 
 
 def load_words(name: str | None) -> Words:
-    """The built-in words (None or `built-in`), or those of a text data set, with its wordings.
+    """The built-in words (None, `built-in`, or `built-in:AxB` for the first A adjectives and B nouns), or a text data set's.
 
     Raises InputError for data without words, with one concept, or with scenes of other than two objects.
     """
-    if name is None or name == BUILT_IN:
-        space = ConceptSpace.of([("adjective", adjectives()), ("noun", nouns())])
-        return Words(BUILT_IN, space, np.arange(space.n_objects))
+    if name is None or name.partition(":")[0] == BUILT_IN:
+        return _built_in(name or BUILT_IN)
     dataset = load_dataset(name)
     if dataset.modality != "text":
         raise InputError(f"finetune needs text data such as text:20x20 or text:FILE.yaml, got {name}")
@@ -72,6 +71,22 @@ def load_words(name: str | None) -> Words:
     ]
     lettered = tuple(frame.replace("{object}", "{A}", 1).replace("{object}", "{B}", 1) for frame in frames)
     return Words(name, table.space, np.asarray(table.candidates), phrase, lettered)
+
+
+def _built_in(name: str) -> Words:
+    words = [adjectives(), nouns()]
+    numbers = name.partition(":")[2].split("x") if ":" in name else [str(len(some)) for some in words]
+    counts = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+    if (
+        len(numbers) != 2
+        or len(counts) != 2
+        or not all(1 <= n <= len(some) for n, some in zip(counts, words, strict=True))
+    ):
+        most = "x".join(str(len(some)) for some in words)
+        raise InputError(f"built-in words are asked for as built-in or built-in:AxB, at most {most}, got {name!r}")
+    cut = [some[:count] for some, count in zip(words, counts, strict=True)]
+    space = ConceptSpace.of([("adjective", cut[0]), ("noun", cut[1])])
+    return Words(name, space, np.arange(space.n_objects))
 
 
 @dataclass(frozen=True, eq=False)
