@@ -32,7 +32,7 @@ class Recipe:
     bare: float = 0.5
     apart: float = 0.3
     own_wording: float = 0.8
-    replaced: float = 0.15
+    replaced: float = 0.5
     places: float = 0.4
     wordings: int | None = None
     queries: bool = True
