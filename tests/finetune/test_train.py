@@ -182,7 +182,7 @@ def test_the_embedded_encoder_learns_to_bind(tmp_path: Path) -> None:
     config = small(
         "embedded:bag", data=f"text:{tmp_path / 'own.yaml'}", held_out_values=0.0, steps=100, evaluate_every=100,
         checkpoint_every=100, batch=24, coverage=0.7, learning_rate=3e-3, relations=0.0, apart=0.0, places=0.0, wordings=3,
-        precision="float32",
+        precision="float32", keep_weight=1.0, similarity_weight=0.0,
     )  # fmt: skip
     run = finetune(config, tmp_path / "run")
     assert run is not None
