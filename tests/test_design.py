@@ -289,3 +289,19 @@ def test_estimators_are_parsed_or_refused() -> None:
     for name in ("single", "ols+slot", ""):
         with pytest.raises(InputError, match=r"unknown estimator .*; expected one of avg"):
             parse_estimator(name)
+
+
+def test_svd_takes_the_slower_driver_where_the_fast_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = np.random.default_rng(0).normal(size=(7, 4))
+    whole = np.linalg.svd(matrix, full_matrices=False)
+    real = module.linalg.svd
+
+    def fast_fails(*given: object, lapack_driver: str, **more: object) -> object:
+        if lapack_driver == "gesdd":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return real(*given, lapack_driver=lapack_driver, **more)
+
+    monkeypatch.setattr(module.linalg, "svd", fast_fails)
+    left, values, right = module.svd(matrix)
+    np.testing.assert_allclose(values, whole[1])
+    np.testing.assert_allclose(left * values @ right, matrix, atol=1e-12)

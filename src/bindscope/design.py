@@ -139,6 +139,15 @@ def fit(design: sparse.csr_matrix, vectors: Vectors) -> LeastSquares:
     return solve(gram(design), cross_products(design, vectors))
 
 
+def svd(matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Thin singular value decomposition U, s, V'; by the slower driver where the fast one does not converge."""
+    try:
+        left, values, right = linalg.svd(matrix, full_matrices=False, lapack_driver="gesdd")
+    except linalg.LinAlgError:
+        left, values, right = linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return np.asarray(left), np.asarray(values), np.asarray(right)
+
+
 def rank(design: sparse.csr_matrix) -> int:
     """Rank of a design."""
     matrix = gram(design)

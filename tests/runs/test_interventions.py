@@ -308,3 +308,14 @@ def test_nothing_to_explore() -> None:
     found = embed(load_encoder("planted:object?dim=16"), data)
     lone = replace(found, vectors=found.vectors[[0]], table=found.table.take([0]))
     assert explorer.explorer(lone, np.array([0]), data, 0) is None
+
+
+def test_a_removal_is_no_finding_where_nothing_could_be_read() -> None:
+    """Vectors that mean nothing: the component fitted on their own rows hides every name better than a permuted one does."""
+    table = scenes(4, 4)
+    context = context_of(np.random.default_rng(0).normal(size=(len(table), 16)).astype(np.float32), table)
+    results = Results(context.records("removal", Removal(context).outcomes()))
+    assert {r.value for r in results.select(metric="p_value")} == {None}
+    seen = removal("planted:bag?dim=32", "text:4x4")
+    p = seen.one(metric="p_value", target="concepts")
+    assert (p.value, p.ci_low) == (pytest.approx(1 / 21), 0.0)

@@ -9,6 +9,7 @@ from scipy.stats import ortho_group
 
 from bindscope.analyses.alignment.alignment import Alignment, align
 from bindscope.analyses.alignment.maps import MAPS, choose_penalty, prepare
+from bindscope.analyses.alignment.measure import best_of
 from bindscope.analyses.sides import TwoSides
 from bindscope.errors import TableError
 from bindscope.scenes import SceneTable
@@ -26,8 +27,10 @@ def worlds(table: SceneTable, dim: int, own: bool) -> tuple[np.ndarray, np.ndarr
     return seen, base + plant("object", table, dim=dim, seed=3 if own else 2).vectors
 
 
-@pytest.mark.parametrize("estimator", MAPS)
-@pytest.mark.parametrize("component", ["concepts", "interaction", "objects"])
+@pytest.mark.parametrize(
+    ("component", "estimator"),
+    [("concepts", "identity"), *((one, name) for one in ("interaction", "objects") for name in MAPS)],
+)
 def test_the_same_function_aligns_exactly(component: str, estimator: str) -> None:
     table = scenes(5, 4)
     seen, told = worlds(table, 64, own=False)
@@ -36,6 +39,51 @@ def test_the_same_function_aligns_exactly(component: str, estimator: str) -> Non
     assert one.train_r2 == pytest.approx(1.0, abs=1e-6)
     if component == "interaction":
         assert np.nanmax(one.null) < 0.6
+
+
+def test_concepts_are_held_against_the_identity_alone_and_can_fail() -> None:
+    """Two additive codes that share nothing map onto each other exactly by ridge; they are not the same vectors."""
+    table = scenes(6, 5)
+    seen, told = (plant("bag", table, dim=32, seed=seed).vectors for seed in (1, 2))
+    every = [one for one in align(TwoSides.of(seen, table, told[None], table)) if one.component == "concepts"]
+    assert [one.estimator for one in every] == ["identity"]
+    assert every[0].r2 < 0.1
+    assert p_value(every[0].r2, every[0].null) > 0.01
+
+
+def test_objects_of_unrelated_additive_sides_are_not_significant() -> None:
+    """Ridge predicts them, and predicts relabelled ones as well."""
+    table = scenes(6, 5)
+    seen, told = (plant("bag", table, dim=32, seed=seed).vectors for seed in (3, 4))
+    one = found(TwoSides.of(seen, table, told[None], table), "objects", "ridge")
+    assert one.r2 > 0.9
+    assert p_value(one.r2, one.null) > 0.05
+
+
+def test_the_best_map_is_held_against_the_best_of_each_permutation() -> None:
+    table = scenes(5, 4)
+    seen, told = worlds(table, 24, own=True)
+    every = align(TwoSides.of(seen, table, told[None], table))
+    (best,) = best_of(every)
+    maps = [one for one in every if one.component == "interaction"]
+    assert len({one.null[0] for one in maps}) == 3  # the same permutations under three maps
+    null = np.max([one.null[:49] for one in maps], axis=0)
+    assert best.value == p_value(max(one.r2 for one in maps), null)
+    assert (best.target, best.estimator) == ("interaction", "best")
+    assert best_of([one for one in every if one.component == "concepts"]) == []
+
+
+def test_unrelated_interactions_have_even_p_values() -> None:
+    found_p = []
+    for seed in range(24):
+        table = scenes(5, 4)
+        base = plant("bag", table, dim=12, seed=seed).vectors
+        seen = base + plant("object", table, dim=12, seed=100 + seed).vectors
+        told = base + plant("object", table, dim=12, seed=200 + seed).vectors
+        one = found(TwoSides.of(seen, table, told[None], table), "interaction", "identity")
+        found_p.append(p_value(one.r2, one.null))
+    assert 0.3 < np.mean(found_p) < 0.7
+    assert np.mean(np.array(found_p) <= 0.05) < 0.17
 
 
 @pytest.mark.parametrize("estimator", MAPS)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import linalg
 
+from bindscope.design import svd
 from bindscope.scenes import FloatArray
 
 MAPS = ("identity", "ridge", "procrustes")
@@ -89,7 +90,7 @@ def _procrustes(a: FloatArray, held_out: FloatArray, penalty: float) -> Fitted:
         cross = a.T @ b
         level = penalty * np.sqrt(float((a**2).sum()) * float((b**2).sum())) / max(len(a), 1)
         cross[np.diag_indices(len(cross))] += max(level, 1e-300)
-        left, _, right = linalg.svd(cross, lapack_driver="gesdd")
+        left, _, right = svd(cross)
         return np.asarray(left @ right)
 
     def predict(b: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from bindscope.analyses.alignment.alignment import Alignment, align
 from bindscope.analyses.context import Context
 from bindscope.errors import TableError
 from bindscope.scenes import SceneTable
-from bindscope.uncertainty import Interval, Outcome, p_value
+from bindscope.uncertainty import Interval, Outcome, permutation_p
 
 
 def measure(context: Context) -> list[Outcome]:
@@ -21,7 +22,18 @@ def measure(context: Context) -> list[Outcome]:
         found = align(context.sides, context.seed)
     except TableError:
         return []  # one object, or too many of them
-    return [one for part in found for one in outcomes(part, context.sides.table)]
+    return [*(one for part in found for one in outcomes(part, context.sides.table)), *best_of(found)]
+
+
+def best_of(found: Sequence[Alignment]) -> list[Outcome]:
+    """The p-value of the best map of the interaction, against the best map of each permutation: nobody chose it beforehand."""
+    maps = [one for one in found if one.component == "interaction" and len(one.null)]
+    if not maps:
+        return []
+    draws = min(len(one.null) for one in maps)
+    null = np.max([one.null[:draws] for one in maps], axis=0)
+    observed = max(one.r2 for one in maps)
+    return [permutation_p(observed, null, target="interaction", estimator="best", split="test")]
 
 
 def outcomes(one: Alignment, table: SceneTable) -> list[Outcome]:
@@ -48,6 +60,6 @@ def outcomes(one: Alignment, table: SceneTable) -> list[Outcome]:
         extra = {"null": True, "draws": len(null)}
         out += [
             Outcome.number("r2", float(null.mean()), Interval(float(low), float(high)), extra=extra, **test),
-            Outcome.number("p_value", p_value(one.r2, null), **test),
+            permutation_p(one.r2, null, **test),
         ]
     return out

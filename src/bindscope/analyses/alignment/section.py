@@ -14,13 +14,14 @@ from bindscope.show.blocks import COLUMNS, Block, Note, Section, every_row, reco
 from bindscope.show.figures import BLUE, GREEN, GREY, ORANGE, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
-from bindscope.show.words import number, plain, value_text
+from bindscope.show.words import p_text, plain, value_text
 
 LEAD = (
     "Both sides’ vectors are taken apart: concepts (values add), interaction (what makes an object more than its concepts: "
     "the binding signal), whole objects, and the residual of scenes. A map from the scenes’ components to the captions’ is "
     "fitted on some objects and judged on objects that it never saw. R² of 1: the same function up to that map; 0: nothing is "
-    "predicted. The identity asks whether they are the same vectors, ridge and Procrustes whether they could be made so."
+    "predicted. The identity asks whether they are the same vectors, ridge and Procrustes whether they could be made so "
+    "(of concepts only the first is asked: any two additive codes can be mapped onto each other)."
 )
 NAMES = {
     "concepts": "Concepts",
@@ -75,8 +76,8 @@ def sentences(every: Results) -> list[str]:
             best = record
     if best is None:
         return ["At least one side has no interaction component, so there is no binding part to align."]
-    p = every.first(metric="p_value", target="interaction", estimator=best.estimator)
-    chance = f", p = {number(p.value)} against permuted objects" if p is not None else ""
+    p = every.first(metric="p_value", target="interaction", estimator="best")
+    chance = f"; {p_text(p)} for the best of the maps, against permuted objects" if p is not None else ""
     return [f"Of the binding part, {plain(best.estimator)} predicts R² {value_text(best)} on held-out objects{chance}."]
 
 

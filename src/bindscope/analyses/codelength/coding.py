@@ -13,12 +13,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import sparse
 
 from bindscope.analyses.codelength.arrivals import Arrivals
 from bindscope.analyses.codelength.evidence import TABLE_SCALES, VALUE_SCALES, Forms, Mixture, Moments, forms
 from bindscope.concepts import IntArray
-from bindscope.design import concept_design, object_design, row_mean
+from bindscope.design import concept_design, object_design, row_mean, svd
 from bindscope.errors import InputError
 from bindscope.learners.base import Approximator
 from bindscope.parallel import one_thread
@@ -227,7 +227,7 @@ def whitening(
         raise InputError(f"precision must be 'total' or 'component', got {precision!r}")
     mean = row_mean(vectors)
     away = np.asarray(vectors, dtype=np.float64) - mean
-    _, lengths, axes = linalg.svd(away, full_matrices=False, check_finite=False)
+    _, lengths, axes = svd(away)
     variances = lengths**2 / len(away)
     size = float(np.square(vectors, dtype=np.float64).mean(axis=0).sum())
     kept = variances[(variances > _ROUNDING * variances.max(initial=0.0)) & (variances > _ROUNDING**1.2 * size)]

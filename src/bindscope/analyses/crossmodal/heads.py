@@ -26,6 +26,7 @@ from bindscope.analyses.crossmodal.swaptest import credit, swap_test
 from bindscope.analyses.retrieval import Single, unit
 from bindscope.analyses.sides import TwoSides
 from bindscope.concepts import IntArray
+from bindscope.design import svd
 from bindscope.errors import InputError, StoreError, TableError, UnknownNameError
 from bindscope.files import read_tensors, write_tensors
 from bindscope.scenes import BoolArray, FloatArray
@@ -220,7 +221,7 @@ class _Problem:
         sets = sides.caption_table.multiset_ids
         also = sets[used][None, :] == sets[sides.own[rows]][:, None]
         also[np.arange(len(rows)), own] = False
-        _, values, axes = np.linalg.svd(np.concatenate([s, t]), full_matrices=False)
+        _, values, axes = svd(np.concatenate([s, t]))
         basis = axes[values > 1e-5 * values[0]].T.astype(np.float32)
         return cls(s @ basis, t @ basis, own, also, basis)
 

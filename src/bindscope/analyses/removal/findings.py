@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bindscope.results import Record, Results
-from bindscope.show.words import number, percent
+from bindscope.show.words import number, p_text, percent
 
 OBJECTS = "objects"
 NOTHING = 0.01  # nats: a gain below it is none
@@ -133,7 +133,7 @@ def _control(every: Results) -> list[str]:
         return []
     return [
         "The component of permuted values is a control: how often it hides the concepts as well as the true one does, "
-        f"p = {number(p.value)}."
+        f"{p_text(p)}."
     ]
 
 

@@ -24,6 +24,7 @@ from bindscope.design import (
     object_design,
     rank,
     solve,
+    svd,
 )
 from bindscope.errors import InputError
 from bindscope.scenes import FloatArray, SceneTable
@@ -85,7 +86,7 @@ def fit_leace(vectors: Vectors, table: SceneTable, level: Level) -> Eraser:
             "wider vectors or fewer values"
         )
     mean, whiten, colour = _whitening(array)
-    axes, size, _ = linalg.svd(whiten.T @ _covariance(array, table, level, mean).T, full_matrices=False)
+    axes, size, _ = svd(whiten.T @ _covariance(array, table, level, mean).T)
     keep = size > _RANK_TOLERANCE * max(float(size.max(initial=0.0)), 1e-300)
     keep[needed:] = False
     return Eraser(mean, whiten @ axes[:, keep], (colour @ axes[:, keep]).T)

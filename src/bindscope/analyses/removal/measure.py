@@ -43,7 +43,7 @@ from bindscope.probes import OBJECTS, TRAIN_SHARE, ProbeSet
 from bindscope.recognition import ceiling, concept_chance, object_chance, recognise
 from bindscope.scenes import BoolArray, FloatArray
 from bindscope.splits import split_scenes
-from bindscope.uncertainty import Outcome, p_value
+from bindscope.uncertainty import Outcome, permutation_p
 
 CONTROLS = 20
 CONTROLS_LARGE = 5  # where a table has more rows than LARGE
@@ -206,13 +206,24 @@ class Removal:
             yield without_rounding(self.centred - component, self.centred)
 
     def p_values(self, part: Part, controls: Sequence[Reading]) -> list[Outcome]:
-        """p = (1 + permuted removals that let no more be read) / (1 + draws), by cross-entropy gain."""
+        """p = (1 + permuted removals that let no more be read) / (1 + draws), by cross-entropy gain.
+
+        None where nothing could be read in the first place: a component that is fitted on the scores' own rows hides even names
+        that mean nothing better than permuted ones do.
+        """
         out = []
         for name, columns in self.concepts_and_objects:
+            if float(self.baseline.gain[:, columns].mean()) <= READABLE:
+                out.append(self.number("p_value", None, "subtract", part, name))
+                continue
             true = float(self.readings[part].gain[:, columns].mean())
             null = np.array([float(reading.gain[:, columns].mean()) for reading in controls])
-            extra = {**name, "draws": len(null)} if name else {}
-            out.append(self.number("p_value", p_value(-true, -null), "subtract", part, extra))
+            words = {
+                "split": "held_out",
+                "n_scenes": len(self.table),
+                "extra": {**name, "draws": len(null)} if name else {},
+            }
+            out.append(permutation_p(-true, -null, estimator="subtract", target=part, **words))
         return out
 
     def erased(self, level: Level) -> list[Outcome]:
