@@ -24,7 +24,7 @@ class Outcome:
     def refusal(self) -> str:
         """The one line of a refusal; fails where there is more, less, or a traceback."""
         assert self.code == 2, f"exit code {self.code}\n{self.out}{self.err}"
-        assert len(self.error) < 700
+        assert len(self.error) <= 300
         return self.error
 
     @property

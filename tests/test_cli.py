@@ -180,7 +180,7 @@ def test_own_vectors_without_queries_are_read_by_probes(run: Run, tmp_path: Path
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert said["verdict"]["estimator"] == "probe"
-    assert said["verdict"]["label"] == "not readable"
+    assert said["verdict"]["label"] in ("not readable", "undecided")
 
 
 def test_degenerate_but_possible(run: Run, tmp_path: Path) -> None:

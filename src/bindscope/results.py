@@ -210,7 +210,7 @@ class Results:
 
         table = self.to_arrow()
         try:
-            parquet.write_table(table, directory / "results.parquet")
+            parquet.write_table(table, directory / "results.parquet", write_page_checksum=True)
             csv.write_csv(table, directory / "results.csv")
             (directory / "results.json").write_text(self.to_json(), encoding="utf-8")
         except OSError as error:
@@ -227,7 +227,7 @@ def read_results(path: Path | str) -> Results:
     if not file.is_file():
         raise StoreError(f"no results at {file}; expected a run directory made by `bindscope diagnose`")
     try:
-        rows = parquet.read_table(file).to_pylist()
+        rows = parquet.read_table(file, page_checksum_verification=True).to_pylist()
         return Results(Record(**{**row, "extra": json.loads(row.get("extra") or "{}")}) for row in rows)
     except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]

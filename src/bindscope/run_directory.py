@@ -6,23 +6,28 @@ leaves no half directory under its own name, and `resume` goes on from the analy
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import glob
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bindscope.errors import InputError, StoreError
 from bindscope.results import Record, Results, read_results
 
 SCHEMA_VERSION = 1
 PARTIAL = ".partial"
+_TEMPORARY = re.compile(r"\.(tmp\w+|results-(?P<other>\d+)|.+\.(?P<pid>\d+)(\.partial)?)")
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "sentence-transformers", "transformers", "safetensors")
 
 
@@ -62,6 +67,42 @@ def read_config(directory: Path) -> dict[str, Any]:
     return dict(config)
 
 
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep a directory that is being written to one process; StoreError names the process that has it.
+
+    The lock lies beside the directory and ends with the process, however it ends.
+    """
+    place = directory.with_name(f".{directory.name}.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = place.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write to {directory}: {error.strerror or error}; give another --out") from error
+    with file:
+        _refuse_busy(file, directory)
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+
+
+def _refuse_busy(file: TextIO, directory: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no locks on this system
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "another process"
+        raise StoreError(f"{directory} is being written by {owner}; wait for it or give another --out") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()}")
+    file.flush()
+
+
 @dataclass(frozen=True)
 class RunWriter:
     """A run in the making: `directory` is its final place."""
@@ -77,7 +118,9 @@ class RunWriter:
     @classmethod
     def open(cls, directory: Path, digest: str, resume: bool) -> RunWriter:
         """Make the partial directory; what an earlier run with the same inputs finished is kept only with `resume`."""
+        directory = directory.expanduser()
         writer = cls(directory, digest)
+        sweep(directory)
         if directory.exists() and (not directory.is_dir() or _foreign(directory)):
             raise StoreError(f"{directory} exists and is no run directory; give another --out or empty it")
         try:
@@ -105,6 +148,11 @@ class RunWriter:
         except (OSError, ValueError, TypeError, AttributeError, InputError):
             return None  # not there, cut short, or of another version: it is made again
 
+    def refused(self) -> None:
+        """Leave nothing behind of a run that was refused before any analysis was finished."""
+        if not any((self.partial / "parts").glob("*.json")):
+            shutil.rmtree(self.partial, ignore_errors=True)
+
     def keep(self, name: str, records: Sequence[Record]) -> None:
         """Store the records of a finished analysis."""
         write_text(self.partial / "parts" / f"{name}.json", Results(records).to_json())
@@ -119,9 +167,23 @@ class RunWriter:
             _replace_directory(self.partial, self.directory)
             shutil.rmtree(self.directory / "parts")  # after the move: a run that is stopped before it can go on
             (self.directory / "hash").unlink()
+            sweep(self.directory)
         except OSError as error:
             raise StoreError(f"cannot write to {self.directory}: {error.strerror or error}") from error
         return self.directory
+
+
+@contextlib.contextmanager
+def open_run(directory: Path, digest: str, resume: bool) -> Iterator[RunWriter]:
+    """The writer of a run, for this process alone; a run that is refused leaves nothing behind."""
+    place = directory.expanduser()
+    with locked(place):
+        writer = RunWriter.open(place, digest, resume)
+        try:
+            yield writer
+        except InputError:
+            writer.refused()
+            raise
 
 
 def now() -> str:
@@ -145,16 +207,61 @@ def _foreign(directory: Path) -> bool:
 
 
 def _replace_directory(new: Path, place: Path) -> None:
+    """Put a directory in the place of another, in one step where the system can: there is always one at that place."""
     old = place.with_name(f"{place.name}.old-{os.getpid()}")
-    if place.exists():
-        os.replace(place, old)
-    try:
+    if not place.exists():
         os.replace(new, place)
-    except OSError:
-        if old.exists():
+        return
+    if _exchanged(new, place):
+        os.replace(new, old)
+    else:
+        os.replace(place, old)
+        try:
+            os.replace(new, place)
+        except OSError:
             os.replace(old, place)
-        raise
+            raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system exchanged two directories in one step (Linux: renameat2 with RENAME_EXCHANGE)."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
+def sweep(directory: Path) -> None:
+    """Clear what killed processes left of a run: an older run that was on its way out, temporary files inside.
+
+    An older run that was taken aside and never replaced is put back.
+    """
+    for old in directory.parent.glob(f"{glob.escape(directory.name)}.old-*"):
+        if not _alive(old.name.rpartition("-")[2]):
+            if directory.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(old, directory)
+    for file in directory.glob(".*") if directory.is_dir() else ():
+        found = _TEMPORARY.fullmatch(file.name)
+        if found and not _alive(found["pid"] or ""):
+            shutil.rmtree(file, ignore_errors=True) if file.is_dir() else file.unlink(missing_ok=True)
+
+
+def _alive(pid: str) -> bool:
+    """Whether another process of that number runs."""
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def replace_records(directory: Path, analyses: Sequence[str], records: Results) -> Results:

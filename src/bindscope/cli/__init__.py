@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,9 +29,8 @@ from bindscope.cli import (
     train_clip,
 )
 from bindscope.cli import list as list_command
-from bindscope.errors import BindscopeError, BindscopeWarning
+from bindscope.cli.failures import ended
 
-BAD_INPUT, STOPPED = 2, 130
 COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose.diagnose,
     "demo": demo.demo,
@@ -77,43 +74,6 @@ def _start(version: Annotated[bool, typer.Option("--version", help="Print the ve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: one clear line and exit code 2 on bad input, never a traceback."""
-    warnings.filterwarnings("default", category=BindscopeWarning)
-    shown = warnings.showwarning
-    warnings.showwarning = _one_line(shown)
-    try:
-        app(
-            args=[*arguments] if arguments is not None else None,  # `list` is a module here
-            standalone_mode=True,
-        )
-    except BindscopeError as error:
-        _fail(str(error), BAD_INPUT)
-    except SystemExit as stop:
-        if stop.code != STOPPED:  # the code of Ctrl-C
-            raise
-        _fail("stopped; what was embedded is cached, --resume goes on with what was analysed", STOPPED)
-    except MemoryError:
-        _fail("out of memory; analyse fewer scenes with --sample", BAD_INPUT)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
-            raise
-        _fail(
-            f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or give another --out", BAD_INPUT
-        )
-    finally:
-        warnings.showwarning = shown
-
-
-def _fail(message: str, code: int) -> None:
-    typer.echo("error: " + " ".join(message.split()), err=True)
-    raise SystemExit(code)
-
-
-def _one_line(otherwise: Callable[..., None]) -> Callable[..., None]:
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, BindscopeWarning):
-            typer.echo(f"note: {message}", err=True)
-        else:
-            otherwise(message, category, *where, **more)
-
-    return show
+    """Entry point: one clear line and an exit code of its own for whatever goes wrong, never a traceback."""
+    words = [*arguments] if arguments is not None else None  # `list` is a module here
+    raise SystemExit(ended(lambda: app(args=words, standalone_mode=False)))

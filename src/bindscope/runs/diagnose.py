@@ -23,7 +23,7 @@ from bindscope.encoders import Encoder
 from bindscope.errors import InputError, StoreError, TableError, VectorsError
 from bindscope.parallel import one_thread
 from bindscope.results import Record, Results
-from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
+from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, open_run, versions, write_text
 from bindscope.runs.controls import controls
 from bindscope.runs.costs import about, seconds
 from bindscope.runs.pairs import run_pairs
@@ -95,32 +95,41 @@ def run_diagnosis(
     _refuse_too_wide(dataset.table, settings)
     encoder = settings.encoder()
     digest = config_hash(_identity(settings, dataset))
-    writer = RunWriter.open(out or Path("runs") / digest, digest, resume)
+    with open_run(out or Path("runs") / digest, digest, resume) as writer:
+        embeddings = _embedded(settings, dataset, encoder, store, progress)
+        records = analyse(embeddings, settings, writer, say)
+        results = Results(records).stamped(
+            model=settings.model,
+            modality=dataset.modality,
+            dataset=settings.data,
+            config_hash=digest,
+            version=bindscope.__version__,
+        )
+        say("writing the run directory")
+        _save_embeddings(embeddings, writer.partial)
+        if "editing" in settings.analyses:
+            _save_explorer(embeddings, dataset, settings.seed, writer.partial)
+        config = _config(settings, dataset, embeddings, encoder, digest)
+        config["notes"] += _query_order_notes(results, embeddings)
+        config["samples"] = write_samples(dataset, writer.partial)
+        return Run(writer.complete(config, results), results, config)
+
+
+def _embedded(
+    settings: Settings, dataset: Dataset, encoder: Encoder, store: Path, progress: Progress | None
+) -> Embeddings:
+    """The vectors that the analyses get, with captions and controls where they are asked for."""
+    say = progress or (lambda text: None)
     say(f"embedding {len(dataset.items):,} scenes with {settings.model}")
     captions = captions_for(encoder, dataset, settings)
     shown = progress is not None
     embeddings = embed(encoder, dataset, cache=store, batch_size=settings.batch_size, progress=shown, captions=captions)
     _refuse_constant(embeddings, settings)
     _refuse_one_sided(embeddings, settings)
-    if settings.controls and "recognition" in settings.analyses:
-        say("controls: raw input and an untrained network")
-        embeddings = replace(embeddings, controls=controls(encoder, dataset, settings.seed, store))
-    records = analyse(embeddings, settings, writer, say)
-    results = Results(records).stamped(
-        model=settings.model,
-        modality=dataset.modality,
-        dataset=settings.data,
-        config_hash=digest,
-        version=bindscope.__version__,
-    )
-    say("writing the run directory")
-    _save_embeddings(embeddings, writer.partial)
-    if "editing" in settings.analyses:
-        _save_explorer(embeddings, dataset, settings.seed, writer.partial)
-    config = _config(settings, dataset, embeddings, encoder, digest)
-    config["notes"] += _query_order_notes(results, embeddings)
-    config["samples"] = write_samples(dataset, writer.partial)
-    return Run(writer.complete(config, results), results, config)
+    if not settings.controls or "recognition" not in settings.analyses:
+        return embeddings
+    say("controls: raw input and an untrained network")
+    return replace(embeddings, controls=controls(encoder, dataset, settings.seed, store))
 
 
 def embed_data(settings: Settings, out: Path, cache: Path | None = None) -> tuple[Embeddings, tuple[str, ...]]:

@@ -23,7 +23,7 @@ from bindscope.datasets.pairs import PairNote, PairSet, load_pairs
 from bindscope.embeddings.pairs import embed_pairs
 from bindscope.errors import BindscopeWarning, MissingExtraError, StoreError
 from bindscope.results import Record, Results
-from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, versions, write_text
+from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, open_run, versions, write_text
 from bindscope.runs.settings import Settings
 from bindscope.show.run import PAIRS
 from bindscope.streams import stream
@@ -89,19 +89,19 @@ def run_pairs(
     context, fidelity = pair_context(settings, cache, progress)
     pairs = context.pairs
     digest = config_hash(_identity(settings, pairs))
-    writer = RunWriter.open(out or Path("runs") / digest, digest, resume)
-    context.say(f"pairs: {len(pairs):,} items")
-    records = writer.finished(KIND)
-    if records is None:
-        records = context.records(KIND, measure(context))
-        writer.keep(KIND, records)
-    results = _stamped(records, context, settings, digest)
-    context.say("writing the run directory")
-    write_columns(item_columns(context), writer.partial / ITEMS)
-    told = _told(context)
-    write_text(writer.partial / PAIRS, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
-    config = _config(settings, context, fidelity, digest)
-    return writer.complete(config, results), results, config
+    with open_run(out or Path("runs") / digest, digest, resume) as writer:
+        context.say(f"pairs: {len(pairs):,} items")
+        records = writer.finished(KIND)
+        if records is None:
+            records = context.records(KIND, measure(context))
+            writer.keep(KIND, records)
+        results = _stamped(records, context, settings, digest)
+        context.say("writing the run directory")
+        write_columns(item_columns(context), writer.partial / ITEMS)
+        told = _told(context)
+        write_text(writer.partial / PAIRS, json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+        config = _config(settings, context, fidelity, digest)
+        return writer.complete(config, results), results, config
 
 
 def _stamped(records: Sequence[Record], context: PairContext, settings: Settings, digest: str) -> Results:

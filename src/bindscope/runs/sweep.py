@@ -259,7 +259,7 @@ def write_table(out: Path, rows: Sequence[dict[str, Any]]) -> None:
     table = pa.Table.from_pylist(list(rows))
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / f"{TABLE}.parquet") as partial:
-        parquet.write_table(table, partial)
+        parquet.write_table(table, partial, write_page_checksum=True)
     with whole_file(out / f"{TABLE}.csv") as partial:
         csv.write_csv(table, partial)
 
@@ -271,7 +271,7 @@ def read_table(out: Path) -> list[dict[str, Any]]:
     file = out / f"{TABLE}.parquet"
     if not file.is_file():
         raise StoreError(f"{out} holds no table of models; run `bindscope sweep` first")
-    rows: list[dict[str, Any]] = parquet.read_table(file).to_pylist()
+    rows: list[dict[str, Any]] = parquet.read_table(file, page_checksum_verification=True).to_pylist()
     return rows
 
 
