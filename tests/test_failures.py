@@ -99,7 +99,7 @@ def test_what_a_terminal_cannot_write_is_replaced(encoding: str, tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert b"?" in done.stdout
+    assert (b"?" in done.stdout) == (encoding == "ascii")  # the other one has all that is printed here
 
 
 def test_a_closed_pipe_is_an_end_like_any_other(tmp_path: Path) -> None:
