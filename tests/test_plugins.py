@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bindscope.analyses.registry import analyses
 from bindscope.cli import main
 from bindscope.datasets import dataset_names, load_dataset
 from bindscope.embeddings import embed
@@ -219,6 +220,14 @@ def test_of_two_versions_the_first_on_the_path_counts(
     install(older, "acme", {"bindscope.learners": {"outside": "acme_nowhere:old"}}, "0.9")
     monkeypatch.setattr(sys, "path", [*sys.path, str(older)])
     assert approximator_names()["outside"].endswith("(from acme 1.2)")
+
+
+def test_a_broken_analysis_is_one_warning(place: Path) -> None:
+    install(place, "acme", {"bindscope.analyses": {"letters": "acme_binding:CODE", "digits": "acme_binding:np.pi"}})
+    with pytest.warns(BindscopeWarning) as told:
+        assert {"letters", "digits"}.isdisjoint(analyses())
+    assert [str(one.message).partition(" (")[0] for one in told] == ["plug-in 'digits'", "plug-in 'letters'"]
+    assert "recognition" in analyses()
 
 
 def test_items_leave_broken_ones_out(place: Path) -> None:

@@ -43,7 +43,7 @@ def refuse_without_files(tokenizer: Any, directory: Path, name: str) -> None:
     wanted = set(getattr(type(tokenizer), "vocab_files_names", {}).values())
     if not wanted or not directory.is_dir():
         return
-    there = {file.name for file in directory.iterdir()}
+    there = {file.name for file in directory.rglob("*")}  # routes of a model lie in folders of their own
     if not there & {*wanted, "tokenizer.json", "tekken.json"} and not any(n.endswith(".tiktoken") for n in there):
         raise StoreError(
             f"{name}: {directory} has no tokenizer files ({', '.join(sorted({*wanted, 'tokenizer.json'}))}); put those that "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.util
 import logging
 import os
@@ -14,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from bindscope.datasets.items import Items
-from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, library_versions, score_remark
+from bindscope.encoders.base import (
+    Encoder,
+    Settings,
+    Vectors,
+    checked_vectors,
+    file_digest,
+    library_versions,
+    score_remark,
+)
+from bindscope.encoders.compute import usable_device
 from bindscope.encoders.reading import TextReading, read_by_tokenizer, refuse_without_files
 from bindscope.errors import InputError, MissingExtraError, StoreError
 
@@ -142,9 +150,9 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
         raise MissingExtraError(f"{name}", "sentence-transformers", "text") from None
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    _refuse_device(settings.device)
+    device = usable_device(settings.device)
     try:
-        model = SentenceTransformer(place, device=settings.device or "cpu", local_files_only=not Path(place).exists())
+        model = SentenceTransformer(place, device=device, local_files_only=not Path(place).exists())
     except Exception as error:  # what loading raises is up to two libraries and the file formats below them
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         near = difflib.get_close_matches(rest, PACKAGED, n=1, cutoff=0.8)
@@ -170,24 +178,9 @@ def _advice(rest: str) -> str:
     return f"fetch it beforehand with `hf download {rest}` where there is a network, or give the path of its directory"
 
 
-def _refuse_device(device: str | None) -> None:
-    """Raise InputError for a device that torch does not know or this machine does not have."""
-    import torch
-
-    if device is None:
-        return
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise InputError(f"device {device!r} cannot be used here ({reason}); leave --device out for the cpu") from error
-
-
 def _packaged(model: str) -> str | None:
     """Directory of a model that an installed package ships, its weights checked."""
-    model = (
-        model if "/" in model else f"sentence-transformers/{model}"
-    )  # the library knows its own models by short names
+    model = model if "/" in model else f"sentence-transformers/{model}"  # the library's own models have short names
     module = PACKAGED.get(model)
     spec = importlib.util.find_spec(module) if module else None
     if spec is None or spec.origin is None:
@@ -204,11 +197,6 @@ def _packaged(model: str) -> str | None:
 
 
 def _weights(directory: Path) -> str | None:
+    """sha256 of the weights of a directory; None where they are elsewhere or in another format."""
     file = directory / "model.safetensors"
-    if not file.is_file():
-        return None
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_digest(file) if file.is_file() else None

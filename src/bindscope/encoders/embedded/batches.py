@@ -96,15 +96,15 @@ def batch(pool: Pool, recipe: Recipe, step: int) -> Batch:
     scenes = pool.scenes[rows]
     named = _named(scenes, recipe.partial, rng)
     swapped = _swapped(scenes) if recipe.swaps else np.zeros((0, 2), dtype=np.int64)
-    told = np.concatenate([named, swapped])
-    right = consistent(scenes, told)
-    alike = bag_consistent(scenes, told) & ~right
+    stated = np.concatenate([named, swapped])
+    right = consistent(scenes, stated)
+    alike = bag_consistent(scenes, stated) & ~right
     asked = np.ones_like(right) if recipe.swaps else ~alike
     own = np.arange(recipe.batch)
     right_own = np.zeros_like(right)
     right_own[own, own] = True
     asked &= ~right | right_own  # another right caption is no competitor
-    captions = [said(one, rng) for one in told]
+    captions = [said(one, rng) for one in stated]
     queries, query_right = _queries(scenes, recipe, rng)
     objects = _shares(scenes, SPACE.n_objects)[:, training_objects()]
     return Batch(pool.pixels[rows], captions, right_own, asked, alike & asked, queries, query_right, objects)
@@ -142,14 +142,14 @@ def _swapped(scenes: IntArray) -> IntArray:
     return swapped[np.isin(swapped, training_objects()).all(axis=1)]
 
 
-def consistent(scenes: IntArray, told: IntArray) -> BoolArray:
+def consistent(scenes: IntArray, stated: IntArray) -> BoolArray:
     """Whether caption j names only what scene i shows, `[b, u]` (counting objects shown twice)."""
-    return _within(scenes[:, :, None], told[:, :, None])
+    return _within(scenes[:, :, None], stated[:, :, None])
 
 
-def bag_consistent(scenes: IntArray, told: IntArray) -> BoolArray:
+def bag_consistent(scenes: IntArray, stated: IntArray) -> BoolArray:
     """Whether the values that caption j names all occur in scene i: a bag cannot tell them apart, `[b, u]`."""
-    return _within(SPACE.object_values(scenes), SPACE.object_values(told))
+    return _within(SPACE.object_values(scenes), SPACE.object_values(stated))
 
 
 def _within(have: IntArray, want: IntArray) -> BoolArray:

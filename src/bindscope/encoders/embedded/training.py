@@ -57,9 +57,9 @@ def loss_of(towers: Towers, one: Batch, recipe: Recipe) -> Tensor:
     groups = [one.captions, *one.queries]
     ends = np.cumsum([len(group) for group in groups])[:-1].tolist()
     seen = towers.pictures(torch.from_numpy(one.pixels))
-    told = towers.captions(torch.from_numpy(tokens([text for group in groups for text in group])))
+    captions = towers.captions(torch.from_numpy(tokens([text for group in groups for text in group])))
     sharpness = towers.sharpness.exp().clamp(max=100.0)
-    parts = torch.tensor_split(sharpness * seen @ told.T, ends, dim=1)
+    parts = torch.tensor_split(sharpness * seen @ captions.T, ends, dim=1)
     asked, right = torch.from_numpy(one.asked), torch.from_numpy(one.right)
     scores = parts[0].masked_fill(~asked, -math.inf)
     own = torch.arange(len(seen))
