@@ -52,7 +52,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """A label table that was read: its scenes, the names of the places where they are known, and what is to be told.
+    """A label table that was read: its scenes, the names of the places where they are known, and notes for the reader.
 
     columns, rows: the columns and the rows of the file that the scenes are made of.
     """
@@ -105,8 +105,8 @@ def labelled_scenes(columns: Columns, space: ConceptSpace | None = None, reading
         raise TableError(
             f"{columns.path}: world= selects rows by their column world_name, and there is none; leave it out"
         )
-    table, told = _scene_table(columns, space, reading)
-    return Labelled(table, slots, columns, rows, (*notes, *told))
+    table, more = _scene_table(columns, space, reading)
+    return Labelled(table, slots, columns, rows, (*notes, *more))
 
 
 def _scene_table(columns: Columns, space: ConceptSpace | None, reading: Reading) -> tuple[SceneTable, list[str]]:
@@ -187,7 +187,7 @@ def row_names(columns: Columns, rows: IntArray) -> RowNames:
 
 
 def _spelling_notes(columns: Columns, concepts: Sequence[str], words: Words, keep: bool) -> list[str]:
-    """What is to be told of rare values, and of those that look alike where they are kept apart; else those are refused."""
+    """Notes on rare values, and on those that look alike where they are kept apart; else those are refused."""
     notes: list[str | None] = []
     for concept in concepts:
         every = Counter(word for (_, name), cells in words.items() if name == concept for word in cells)

@@ -73,19 +73,19 @@ def objects(columns: Columns, world: str | None) -> Objects:
 def _place_notes(
     columns: Columns, names: Sequence[Words], places: Sequence[Words], slots: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What is to be told of rows whose characters have no place, and of rare places, where places have names."""
+    """Notes on rows whose characters have no place, and of rare places, where places have names."""
     if slots == UNPLACED:
         return ()
     standing = [[place for name, place in zip(*pair, strict=True) if name and place] for pair in _rows(names, places)]
     rare = rare_note("the places", Counter(place for row in standing for place in row), f"{columns.path}: ")
     bare = sum(not row for row in standing)
-    told = [rare] if rare else []
+    sentences = [rare] if rare else []
     if bare:
-        told.append(
+        sentences.append(
             f"{columns.path}: {bare:,} of {len(standing):,} rows name no place; there the first character is taken to "
             f"stand {said_place(slots[0])}"
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def _rows(names: Sequence[Words], places: Sequence[Words]) -> Iterator[tuple[tuple[str | None, ...], ...]]:

@@ -42,7 +42,7 @@ class StoredQueries:
 
 
 def read_queries(path: Path, table: SceneTable, dim: int, array: str | None = None) -> tuple[StoredQueries, list[str]]:
-    """The queries that a table needs from a file, and what is to be told of their order.
+    """The queries that a table needs from a file, and a note on their order.
 
     Raises VectorsError or StoreError where they are not all there, or cannot be told apart.
     """

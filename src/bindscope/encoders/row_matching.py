@@ -26,7 +26,7 @@ FILE_NAMES = frozenset({"filename", "file", "image", "path", "imagepath", "image
 
 
 def row_order(path: Path, stored: Stored, dataset: Dataset, ids: str | None) -> tuple[IntArray, list[str]]:
-    """Which row of the file belongs to each row of the data set `[total]`, and what is to be told of it.
+    """Which row of the file belongs to each row of the data set `[total]`, and notes on it.
 
     ids: the column that names the rows; None takes one that both tables share, `none` takes rows as they stand. Raises
     VectorsError where numbers of rows or their names disagree.

@@ -58,12 +58,12 @@ class FileEncoder(Encoder):
         rows, notes = row_order(self.path, self._stored, dataset, self.ids)
         self.vectors = self._stored.vectors[rows]
         if self._captions is not None:
-            order, told = row_order(self.path, self._captions, dataset, self.ids)
+            order, more = row_order(self.path, self._captions, dataset, self.ids)
             self.caption_vectors = self._captions.vectors[order]
-            notes += [note for note in told if note not in notes]
+            notes += [note for note in more if note not in notes]
         if self.queries is not None:
-            self._asked, told = read_queries(self.queries, dataset.table, self.vectors.shape[1], self._array)
-            notes += told
+            self._asked, more = read_queries(self.queries, dataset.table, self.vectors.shape[1], self._array)
+            notes += more
         self.notes = tuple(notes)
         return self
 
