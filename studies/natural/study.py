@@ -40,6 +40,8 @@ MODELS = (
     "module:natural.encoders:glove",
     "module:natural.encoders:untrained",
     "module:natural.encoders:e5",
+    "module:natural.encoders:minilm_1_layer",
+    *(f"module:natural.encoders:minilm_{layers}_layers" for layers in (2, 3, 4, 5)),
     "st:sentence-transformers/all-MiniLM-L6-v2",
 )
 SYNTHETIC = ("text:8x8", "text:10x10?scenes=2000")
