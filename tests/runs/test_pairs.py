@@ -93,7 +93,10 @@ def test_vectors_without_a_direction_are_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(paired, "bag_encoder", lambda: lambda texts: np.ones((len(texts), 3)))
     with pytest.raises(VectorsError, match="all 24 captions are equal"):
         judged(BAG, data, tmp_path)
-    monkeypatch.setattr(paired, "bag_encoder", lambda: lambda texts: np.eye(24)[: len(texts)] * (np.arange(24) > 0))
+    first = swaps(1)[0]["caption"]
+    monkeypatch.setattr(
+        paired, "bag_encoder", lambda: lambda texts: bag(texts) * np.array([[t != first] for t in texts])
+    )
     with pytest.raises(VectorsError, match="number 0 of the captions is zero"):
         judged(BAG, data, tmp_path)
 
