@@ -27,8 +27,9 @@ from bindscope.analyses.replicates import noise_ceiling, replicated
 from bindscope.design import rank
 from bindscope.errors import TableError
 from bindscope.recognition import ceiling, concept_chance, object_chance
+from bindscope.refits import refitted_r2
 from bindscope.scenes import FloatArray, SceneTable
-from bindscope.uncertainty import UNKNOWN, Interval, Outcome, percentile
+from bindscope.uncertainty import UNKNOWN, Interval, Outcome, Refit, percentile
 
 FITTED = ("avg", "avg+pos", "ols", "ols+pos")
 AVERAGES = ("avg", "avg+pos")  # their retrieval is scored in sample only
@@ -105,12 +106,25 @@ class Geometry:
         """R^2, retrieval and probing of one reconstruction."""
         words: dict[str, Any] = {"estimator": estimator, "target": level, "split": split}
         error, total = rebuilt.errors(self.vectors)
-        out = [Outcome.r2("r2", error, total, n_scenes=len(error), **words)]
+        refit = None if estimator == "single" else self.refit(rebuilt)
+        out = [Outcome.r2("r2", error, total, n_scenes=len(error), refit=refit, **words)]
         if split == "in_sample" and estimator not in AVERAGES:
             out += corrected(rebuilt, error, total, words)
         if split == "in_sample" or estimator not in AVERAGES:
             out.append(self.retrieval(rebuilt, words))
         return out + self.probing(rebuilt, words)
+
+    def refit(self, rebuilt: Reconstruction) -> Refit | None:
+        """R^2 of the design without each value: that of least squares in sample stands for averages and for held-out folds."""
+        model = rebuilt.models[0]
+        key = (model.level, model.by_slot)
+        if key not in self._refits:
+            self._refits[key] = refitted_r2(self.vectors, model.design(self.table), self.context.jackknife)
+        return self._refits[key]
+
+    @cached_property
+    def _refits(self) -> dict[tuple[str, bool], Refit | None]:
+        return {}
 
     def retrieval(self, rebuilt: Reconstruction, words: Words) -> Outcome:
         """Share of the reconstructions whose nearest real embedding shows the same scene."""
