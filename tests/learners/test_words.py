@@ -89,6 +89,13 @@ def test_a_product_alone_is_found_without_an_additive_part_and_a_sum_is_not() ->
     assert load_approximator("per-object?rank=1").fit(table, bag).train_r2 == pytest.approx(1.0)
 
 
+def test_a_perceptron_on_products_finds_a_product_that_one_on_indices_does_not() -> None:
+    table = scenes(12, 12)
+    found = parted(table, plant("product", table, 48, rank=4).vectors, 0.7)
+    assert reached(found, "products:64") > 0.97
+    assert reached(found, "mlp:64") < 0.85
+
+
 def test_refusals() -> None:
     table = scenes(3, 3)
     for name in ("words:additive", "words:per-object", "words:neighbours"):

@@ -210,6 +210,32 @@ def test_random_splits_are_the_papers(make: Make) -> None:
             Settings(**wrong)  # type: ignore[arg-type]
 
 
+def test_the_command_takes_words_splits_and_the_papers_learners(
+    make: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make("planted:mixed?dim=16", "text:5x4")
+    options = ("--learners", "ridge", "--coverage", "0.6", "--splits", "1", "--inputs", "words", "--split", "random")
+    code, out, err = run_cli(capsys, "complexity", str(run), *options)
+    assert code == 0, err
+    assert "words:ridge" in out
+    assert "binding R²" in out
+    code, _, err = run_cli(capsys, "complexity", str(run), "--inputs", "pixels")
+    assert code == 2
+    assert "--inputs must be one of indices, words, got 'pixels'" in err
+    asked: list[Settings] = []
+
+    def noted(run: object, settings: Settings, *rest: object) -> None:
+        asked.append(settings)
+        raise InputError("seen")
+
+    monkeypatch.setattr(experiment, "run_complexity", noted)
+    run_cli(capsys, "complexity", str(run), "--paper")
+    run_cli(capsys, "complexity", str(run), "--paper", "--learners", "mlp:7")
+    assert {"mlp:128", "mlp:512", "mlp:2048", "per-object?additive=no", "products:512"} <= set(asked[0].learners)
+    assert [one.split for one in asked] == ["random", "random"]
+    assert asked[1].learners == ("mlp:7",)
+
+
 def test_coverages_without_scenes_are_left_out(make: Make) -> None:
     table = load_embeddings(make("planted:bag?dim=8", "text:3x2")).table
     with pytest.warns(UserWarning, match=r"left out there"):

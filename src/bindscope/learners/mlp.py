@@ -33,7 +33,7 @@ Single = NDArray[np.float32]
 WIDTHS, DEPTHS = 65_536, 8
 DECAYS, RATES = (0.0, 0.1, 1.0), (1.0, 0.3)  # what `tune` tries; rates as shares of the default
 BATCH = 256
-START, SPREAD = 0.1, 0.3
+START, SPREAD = 0.1, 0.1
 FEWEST_STEPS = 400  # small tables get more epochs
 FALLING, SMALL = (
     0.8,
@@ -46,6 +46,7 @@ OPTIONS = {
     "rate": Option(None, float, 1e-7, 1.0),
     "batch": Option(BATCH, int, 1, 1_000_000),
 }
+PRODUCT_OPTIONS = {**OPTIONS, "decay": Option(0.5, float, 0.0, 1e3)}  # on a planted product 0.999 of it; at 0.01, 0.90
 _BLOCK = 8192
 
 
@@ -277,5 +278,5 @@ def load(rest: str, tune: bool, word: str = "mlp") -> Approximator:
     layers = int(depth or 1)
     if not 1 <= int(width) <= WIDTHS or not 1 <= layers <= DEPTHS:
         raise InputError(f"{word}:{size}: width must be in 1..{WIDTHS} and depth in 1..{DEPTHS}")
-    found = read_options(query, OPTIONS, f"{word}:{size}")
+    found = read_options(query, PRODUCT_OPTIONS if word == "products" else OPTIONS, f"{word}:{size}")
     return Perceptron(Recipe(int(width), layers, **found, products=word == "products"), tune)
