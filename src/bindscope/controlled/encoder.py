@@ -12,6 +12,7 @@ from bindscope.controlled.config import TrainConfig
 from bindscope.controlled.sampling import split_run
 from bindscope.datasets.items import Dataset, Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, file_digest, library_versions
+from bindscope.encoders.compute import redrawn
 from bindscope.errors import InputError, MissingExtraError
 
 
@@ -24,6 +25,13 @@ class ControlledEncoder(Encoder):
     def __init__(self, name: str, directory: Path, config: TrainConfig, model: Any) -> None:
         self.name, self.directory, self.config, self.model = name, directory, config, model
         self.space: ConceptSpace | None = None
+        self.drawn: str | None = None
+
+    def untrained(self, seed: int = 0) -> Encoder | None:
+        """The same Transformers with weights drawn anew."""
+        twin = ControlledEncoder(f"{self.name} (untrained)", self.directory, self.config, redrawn(self.model, seed))
+        twin.drawn = f"drawn by seed {seed}"
+        return twin
 
     def prepare(self, dataset: Dataset) -> Encoder:
         """Itself, where the data's concepts fit; InputError in one line where they do not."""
@@ -82,7 +90,7 @@ class ControlledEncoder(Encoder):
             "captions": "sum of the queries of a scene's objects",
             "training": self.config.model_dump(),
             **self._training_objects(),
-            "weights_sha256": file_digest(self.directory / MODEL_FILE),
+            "weights_sha256": self.drawn or file_digest(self.directory / MODEL_FILE),
             "versions": library_versions("torch", "numpy"),
         }
 

@@ -38,6 +38,34 @@ def usable_device(name: str | None) -> str:
     return str(device)
 
 
+DRAWN_SD = 0.02  # of matrices and embeddings, as BERT, CLIP and ViT begin
+
+
+def redrawn(model: Any, seed: int) -> Any:
+    """A copy of a torch model in evaluation mode with all its weights drawn anew by the seed.
+
+    Matrices and embeddings are normal with standard deviation 0.02, weights of norms one, everything else zero; running
+    statistics begin at zero and one. The caller's random state is left alone.
+    """
+    import copy
+
+    import torch
+
+    twin = copy.deepcopy(model)
+    chance = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in twin.modules():
+            if hasattr(module, "reset_running_stats"):
+                module.reset_running_stats()
+            for name, weight in module.named_parameters(recurse=False):
+                if weight.ndim > 1:
+                    drawn = torch.randn(weight.shape, generator=chance) * DRAWN_SD
+                    weight.copy_(drawn.to(weight))
+                else:
+                    weight.fill_(1.0 if name == "weight" else 0.0)
+    return twin.eval()
+
+
 def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[IntArray]:
     """Positions in batches, longest first, so that a batch holds texts of nearly one length.
 

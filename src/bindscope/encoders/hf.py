@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
-from bindscope.encoders.compute import DTYPES, torch_for, usable_device
+from bindscope.encoders.compute import DTYPES, redrawn, torch_for, usable_device
 from bindscope.encoders.hf_towers import POOLINGS, HubImages, HubTexts, Network
 from bindscope.encoders.hub import hub_directory
 from bindscope.encoders.sentence_head import sentence_head
@@ -41,8 +41,14 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     head = sentence_head(directory, name, place) if shared and not network.dual else None
     if head is not None:
         network = replace(network, pooling=head.pooling or network.pooling, head=head)
-    text, image = _towers(network, settings)
-    return TowerEncoder(name, text, image, _facts(network, directory, options), shared, head.notes if head else None)
+    facts, notes = _facts(network, directory, options), head.notes if head else None
+
+    def twin(seed: int) -> Encoder:
+        drawn = replace(network, model=redrawn(network.model, seed))
+        told = {**facts, "weights_sha256": f"drawn by seed {seed}"}
+        return TowerEncoder(f"{name} (untrained)", *_towers(drawn, settings), told, shared, notes)
+
+    return TowerEncoder(name, *_towers(network, settings), facts, shared, notes, twin)
 
 
 def _towers(network: Network, settings: Settings) -> tuple[HubTexts | None, HubImages | None]:

@@ -8,12 +8,13 @@ checkpoint is at hand; `?layernorm_gain=` shows how much those gains matter wher
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bindscope.encoders.base import Encoder, Settings, file_digest, library_versions
-from bindscope.encoders.compute import DTYPES, torch_for, usable_device
+from bindscope.encoders.compute import DTYPES, redrawn, torch_for, usable_device
 from bindscope.encoders.hub import Checkpoint, find_checkpoint
 from bindscope.encoders.openclip_towers import ClipImages, ClipTexts, quiet
 from bindscope.encoders.towers import TowerEncoder
@@ -55,9 +56,18 @@ def load(rest: str, name: str, settings: Settings) -> Encoder:
     found = find_checkpoint(recipe.architecture, recipe.pretrained, name) if recipe.pretrained else None
     model = build_model(recipe, found)
     facts = {**_facts(model, recipe, found), "weights_sha256": file_digest(found.path) if found else None}
-    places = (name, recipe.architecture, recipe.device)
-    towers = ClipTexts(model, *places, settings), ClipImages(model, *places, settings)
-    return TowerEncoder(name, *towers, facts, remarks=_remarks(recipe, found))
+    remarks = _remarks(recipe, found)
+
+    def encoder(name: str, model: Any, facts: dict[str, Any], twin: Callable[[int], Encoder] | None) -> TowerEncoder:
+        places = (name, recipe.architecture, recipe.device)
+        towers = ClipTexts(model, *places, settings), ClipImages(model, *places, settings)
+        return TowerEncoder(name, *towers, facts, remarks=remarks, twin=twin)
+
+    def twin(seed: int) -> Encoder:
+        told = {**facts, "weights_sha256": f"drawn by seed {seed}"}
+        return encoder(f"{name} (untrained)", redrawn(model, seed), told, None)
+
+    return encoder(name, model, facts, twin)
 
 
 def read_recipe(rest: str, name: str, settings: Settings) -> Recipe:

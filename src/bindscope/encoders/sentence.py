@@ -22,7 +22,7 @@ from bindscope.encoders.base import (
     library_versions,
     score_remark,
 )
-from bindscope.encoders.compute import usable_device
+from bindscope.encoders.compute import redrawn, usable_device
 from bindscope.encoders.reading import TextReading, read_by_tokenizer, refuse_without_files
 from bindscope.errors import InputError, MissingExtraError, StoreError
 
@@ -109,6 +109,11 @@ class SentenceEncoder(Encoder):
         """A score function other than the cosine, which all figures here are of."""
         declared = str(self.model.similarity_fn_name or "cosine")
         return {} if declared == "cosine" else {"score_function": score_remark(declared)}
+
+    def untrained(self, seed: int = 0) -> Encoder | None:
+        """The same modules with weights drawn anew."""
+        twin = redrawn(self.model, seed)
+        return SentenceEncoder(twin, f"{self.name} (untrained)", self.settings, f"drawn by seed {seed}")
 
     def fidelity(self) -> dict[str, Any]:
         """Architecture, pooling, prompt, precision and versions."""

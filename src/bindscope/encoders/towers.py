@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,8 @@ class ImageTower(ABC):
 class TowerEncoder(Encoder):
     """Scenes by the tower that fits their modality, queries by the text tower.
 
-    shared: whether both towers end in one space; if not, image data has no queries. remarks: what its loader found.
+    shared: whether both towers end in one space; if not, image data has no queries. remarks: what its loader found. twin: makes
+    the same encoder with weights drawn by a seed.
     """
 
     def __init__(
@@ -127,9 +128,10 @@ class TowerEncoder(Encoder):
         facts: dict[str, Any],
         shared: bool = True,
         remarks: Mapping[str, str] | None = None,
+        twin: Callable[[int], Encoder] | None = None,
     ) -> None:
         self.name, self.text, self.image, self.facts, self.shared = name, text, image, facts, shared
-        self.found = remarks or {}
+        self.found, self.twin = remarks or {}, twin
         self.modalities = frozenset(word for word, tower in (("text", text), ("image", image)) if tower is not None)
         self.has_queries = text is not None
         self.modality: str | None = None
@@ -159,6 +161,10 @@ class TowerEncoder(Encoder):
             reads, has = ("text", "none") if self.text is not None else ("images", "texts only")
             raise InputError(f"{self.name} reads {reads} and these {items.kind} items have {has}; choose other data")
         return checked_vectors(self.text.encode(items.texts), len(items), self.name)
+
+    def untrained(self, seed: int = 0) -> Encoder | None:
+        """The same towers with weights drawn anew."""
+        return None if self.twin is None else self.twin(seed)
 
     def fidelity(self) -> dict[str, Any]:
         """Facts of the model, and of the towers that the data needs."""

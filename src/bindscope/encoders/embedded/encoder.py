@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from bindscope.datasets.items import Items
 from bindscope.encoders.base import Encoder, Settings, Vectors, checked_vectors, file_digest, library_versions
+from bindscope.encoders.compute import redrawn
 from bindscope.encoders.embedded.recipe import HELD_OUT, LENGTH, Recipe, pieces_of, tokens
 from bindscope.encoders.pictures import READING, read_image
 from bindscope.encoders.reading import TextReading
@@ -64,6 +66,13 @@ class EmbeddedEncoder(Encoder):
                 for start in range(0, len(items.texts), size)
             ]
         return checked_vectors(np.concatenate(parts), len(items), self.name)
+
+    def untrained(self, seed: int = 0) -> Encoder | None:
+        """The same towers with weights drawn anew."""
+        twin = copy.copy(self)
+        twin.name, twin.digest = f"{self.name} (untrained)", f"drawn by seed {seed}"
+        twin.towers = redrawn(self.towers, seed)
+        return twin
 
     def fidelity(self) -> dict[str, Any]:
         """Recipe, weights, and which objects training showed."""
