@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bindscope.datasets.captions import LEADS, default_templates
-from bindscope.datasets.images.captions import scene_captions
 from bindscope.datasets.images.drawn import plan
+from bindscope.datasets.images.vocabulary import scene_captions
 from bindscope.errors import InputError
 
 

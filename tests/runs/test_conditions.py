@@ -11,11 +11,11 @@ import pytest
 from bindscope.analyses.occlusion import bins, least_visible, occluded
 from bindscope.analyses.replicates import noise_ceiling, replicated, scene_means
 from bindscope.concepts import ConceptSpace
+from bindscope.datasets.images import thumbnails as samples
 from bindscope.embeddings import Embeddings, Queries
 from bindscope.errors import BindscopeWarning, MissingExtraError, TableError
 from bindscope.report import write_report
 from bindscope.results import Results
-from bindscope.runs import samples
 from bindscope.runs.diagnose import analyse, diagnose
 from bindscope.runs.settings import Settings
 from bindscope.scenes import SceneTable

@@ -32,7 +32,7 @@ import numpy as np
 from bindscope.concepts import ConceptSpace
 from bindscope.datasets.captions import default_templates, phrases_of
 from bindscope.datasets.clevr import clevr_scenes
-from bindscope.datasets.images.captions import worded_queries
+from bindscope.datasets.images.vocabulary import worded_queries
 from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.pair_layouts import image_places
 from bindscope.errors import InputError, StoreError, TableError

@@ -14,6 +14,7 @@ from bindscope.analyses.context import Context, of_count
 from bindscope.analyses.editing import explorer
 from bindscope.analyses.registry import analyses, two_sided
 from bindscope.datasets import Dataset, data_kind, load_dataset
+from bindscope.datasets.images.thumbnails import write_samples
 from bindscope.datasets.items import other_counts_note
 from bindscope.datasets.wording import Captions, caption_set
 from bindscope.design import MAX_COLUMNS
@@ -27,7 +28,6 @@ from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now,
 from bindscope.runs.controls import controls
 from bindscope.runs.costs import about, seconds
 from bindscope.runs.pairs import run_pairs
-from bindscope.runs.samples import write_samples
 from bindscope.runs.settings import Settings
 from bindscope.scenes import SceneTable
 from bindscope.streams import stream

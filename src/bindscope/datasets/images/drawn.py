@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from bindscope.concepts import IntArray
 from bindscope.datasets.designs import MAX_ROWS, scene_codes
-from bindscope.datasets.images.captions import worded_queries
 from bindscope.datasets.images.layout import MOVES
 from bindscope.datasets.images.store import kept_pictures
-from bindscope.datasets.images.vocabulary import FLAT_SHAPES, MAX_OBJECTS, PLACES, SOLID_SHAPES, drawn_space
+from bindscope.datasets.images.vocabulary import (
+    FLAT_SHAPES,
+    MAX_OBJECTS,
+    PLACES,
+    SOLID_SHAPES,
+    drawn_space,
+    worded_queries,
+)
 from bindscope.datasets.images.worker import Painter, painter_of
 from bindscope.datasets.items import Dataset, Items
 from bindscope.errors import InputError

@@ -23,8 +23,8 @@ import numpy as np
 from bindscope.concepts import ConceptSpace, IntArray
 from bindscope.datasets.clevr import clevr_scenes
 from bindscope.datasets.columns import Columns, is_table, read_columns, write_columns
-from bindscope.datasets.images.captions import worded_queries
 from bindscope.datasets.images.thumbnails import pillow
+from bindscope.datasets.images.vocabulary import worded_queries
 from bindscope.datasets.items import Dataset, Items
 from bindscope.datasets.labels import OPTIONS as LABEL_OPTIONS
 from bindscope.datasets.labels import (

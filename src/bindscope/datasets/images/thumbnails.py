@@ -1,14 +1,21 @@
-"""Small pictures: thumbnails and contact sheets as bytes of a PNG or JPEG file."""
+"""Small pictures: thumbnails, contact sheets, and the sheet of samples that a run keeps for its page."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bindscope.errors import InputError, MissingExtraError, StoreError
+import numpy as np
 
+from bindscope.datasets.items import Dataset
+from bindscope.errors import BindscopeWarning, InputError, MissingExtraError, StoreError
+from bindscope.files import whole_file
+
+FILE = "samples.jpg"
+COUNT, COLUMNS, SIZE = 18, 6, 128
 FORMATS = {"png": "PNG", "jpeg": "JPEG", "jpg": "JPEG"}
 
 
@@ -68,3 +75,21 @@ def _encoded(picture: Any, kind: str) -> bytes:
     sink = io.BytesIO()
     picture.save(sink, FORMATS[kind], **({"quality": 82} if FORMATS[kind] == "JPEG" else {"optimize": True}))
     return sink.getvalue()
+
+
+def write_samples(dataset: Dataset, directory: Path) -> dict[str, Any] | None:
+    """Write the contact sheet of evenly spaced rows; gives its file name, columns and captions.
+
+    None for data without images, and (with a warning) where no library is there to read them.
+    """
+    if dataset.items.images is None:
+        return None
+    rows = np.unique(np.linspace(0, len(dataset) - 1, COUNT).astype(int)).tolist()
+    try:
+        sheet = contact_sheet([dataset.items.images[row] for row in rows], COLUMNS, SIZE, "jpeg")
+    except MissingExtraError as error:
+        warnings.warn(f"no samples of the pictures in the report: {error}", BindscopeWarning, stacklevel=2)
+        return None
+    with whole_file(directory / FILE) as partial:
+        partial.write_bytes(sheet)
+    return {"file": FILE, "columns": COLUMNS, "captions": [dataset.describe(row) for row in rows]}

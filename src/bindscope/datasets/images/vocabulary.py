@@ -1,17 +1,20 @@
-"""What can be drawn: the words of colours, shapes, sizes and materials, and of the places in a picture.
+"""What can be drawn, and how it is said: words of colours, shapes, sizes, materials and places, captions and queries.
 
 The colours keep their distance for colour-blind eyes too, which `smallest_distance` measures.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from bindscope.concepts import ConceptSpace
+from bindscope.concepts import ABSENT, ConceptSpace
+from bindscope.datasets.captions import LEADS, Template, phrases_of, said_place
+from bindscope.datasets.items import Items, query_items
 from bindscope.errors import InputError, UnknownNameError
-from bindscope.scenes import FloatArray
+from bindscope.scenes import FloatArray, SceneTable
 
 # Red, green, blue in 0..255. The lightness differs wherever a colour-blind eye mixes the hues up.
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -138,3 +141,42 @@ def ciede2000(first: FloatArray, second: FloatArray) -> FloatArray:
     rt = bend * np.sqrt(mean_c**7 / (mean_c**7 + 25.0**7))
     dl, dc, dh = (l2 - l1) / sl, (c2 - c1) / sc, dh / sh
     return np.asarray(np.sqrt(np.maximum(dl**2 + dc**2 + dh**2 + rt * dc * dh, 0.0)))
+
+
+QUERY = Template("a {object}")
+
+
+def scene_captions(table: SceneTable, wording: int = 0, slots: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A caption for every row: "a red cube and a blue sphere", objects in slot order.
+
+    wording: which of the built-in openings ("", "a photo of ", ...). slots: names of the places, to say them too
+    ("a red cube on the left and ..."), where a scene has several objects. Raises InputError for a wording that is not built in.
+    """
+    if not 0 <= wording < len(LEADS):
+        raise InputError(f"wording must be in 0..{len(LEADS) - 1}, got {wording}")
+    names = object_phrases(table)
+    said = [" " + said_place(slot) if slots else "" for slot in slots or ("",) * table.n_slots]
+    captions = []
+    for codes in table.object_codes.tolist():
+        alone = sum(code != ABSENT for code in codes) == 1
+        parts = [f"a {names[code]}{'' if alone else said[slot]}" for slot, code in enumerate(codes) if code != ABSENT]
+        captions.append(LEADS[wording] + (parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]))
+    return tuple(captions)
+
+
+def object_phrases(table: SceneTable) -> list[str]:
+    """Every candidate in words, concepts in their order: "red cube"."""
+    pattern = " ".join(f"{{{name}}}" for name in table.space.names)
+    values = [concept.values for concept in table.space.concepts]
+    return phrases_of(pattern, table.space.names, values, table.candidate_values)
+
+
+def worded_queries(table: SceneTable) -> tuple[Items, tuple[Items, ...]]:
+    """Object queries ("a red cube") and value queries ("red"), for encoders with a text tower."""
+    objects, values = query_items(table)
+    texts = QUERY.fill_codes(np.arange(table.n_objects)[:, None], object_phrases(table))
+    worded = [
+        replace(items, texts=tuple(concept.values[i] for i in items.rows.tolist()))
+        for concept, items in zip(table.space.concepts, values, strict=True)
+    ]
+    return replace(objects, texts=texts), tuple(worded)
