@@ -17,10 +17,13 @@ from bindscope.files import whole_file
 DRAWS = 2000
 
 
+HIDDEN = {"--runs": "RUNS", "--pairs": "PAIRS", "--out": "OUT"}  # directories that differ from machine to machine
+
+
 def command() -> str:
-    """The command that runs, as a user types it; RUNS stands for the directory of the runs, which differs."""
-    words = ["RUNS" if before == "--runs" else word for before, word in zip(["", *sys.argv], sys.argv, strict=False)]
-    return shlex.join(["python", *words])
+    """The command that runs, as a user types it; RUNS stands for the directory of the runs, PAIRS for that of the pairs."""
+    words = [HIDDEN.get(before, word) for before, word in zip(["", *sys.argv], sys.argv, strict=False)]
+    return shlex.join(["python", *(f"st:{Path(word).name}" if word.startswith("st:/") else word for word in words)])
 
 
 def commit() -> str:

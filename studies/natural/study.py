@@ -1,6 +1,6 @@
 """Does binding on synthetic scenes predict binding on natural captions?
 
-    PYTHONPATH=studies python -m natural.study --pairs DIR --runs RUNS [--models st:DIR st:DIR ...]
+    PYTHONPATH=studies python studies/natural/study.py --pairs DIR --runs RUNS [--models st:DIR st:DIR ...]
 
 DIR holds the files of SugarCrepe++ (swap_att.json, swap_obj.json, ...; github.com/Sri-Harsha/scpp, data CC BY 4.0). For every
 model: the binding preference above chance on text:8x8 and a sample of text:10x10 by its own queries (objects that share no

@@ -93,4 +93,5 @@ def wilson(share: float, n: float) -> Interval:
     """
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * np.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    return Interval(max(float(centre - half), 0.0), min(float(centre + half), 1.0))
+    low, high = float(centre - half), float(centre + half)
+    return Interval(0.0 if share == 0 else max(low, 0.0), 1.0 if share == 1 else min(high, 1.0))
