@@ -56,6 +56,7 @@ def test_glove_knows_that_cats_are_nearer_to_dogs_than_to_laws() -> None:
     assert near(cat, dog) > near(cat, law) + 0.3
 
 
+@pytest.mark.filterwarnings("ignore:.*the same vector as a scene of other objects")  # a bag: that is what it is
 def test_page_rows_and_plot_from_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two models: figures that are kept are not measured again, and the same numbers give the same bytes."""
     pairs = tmp_path / "pairs"
