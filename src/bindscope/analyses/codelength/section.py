@@ -82,8 +82,8 @@ def _paying(record: Record, every: Results) -> str:
 def _none(rules: list[Record]) -> str:
     if all(r.ci_high is not None and r.ci_high <= 0 for r in rules):
         return (
-            "No rule pays: every one costs more bits than the table of objects. On these scenes the function is memorised, "
-            "object by object."
+            "No rule pays: every one costs more bits than the table of objects, which describes these scenes in the fewest. "
+            "A rule may still predict a part of the vectors; how much, complexity says."
         )
     return "No rule saves bits over the table of objects by more than its interval."
 
