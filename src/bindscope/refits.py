@@ -58,17 +58,17 @@ class _Parts:
         return np.array([one for one in found if one is not None])
 
     def _r2(self, rows: IntArray) -> float | None:
-        design, away = self.design[rows], np.asarray(self.vectors[rows], dtype=np.float64) - self.mean
-        left, moved = len(self.vectors) - len(rows), -away.sum(axis=0)
+        design, taken = self.design[rows], np.asarray(self.vectors[rows], dtype=np.float64) - self.mean
+        left, moved = len(self.vectors) - len(rows), -taken.sum(axis=0)
         if left < 2:
             return None
         shift = moved / left  # of the mean of the rows that are left
-        total = self.square - float(np.square(away).sum()) - left * float(shift @ shift)
+        total = self.square - float(np.square(taken).sum()) - left * float(shift @ shift)
         if total <= _RIDGE * self.square:
             return None
         matrix = self.gram - np.asarray((design.T @ design).toarray())
         matrix[np.diag_indices(len(matrix))] += _RIDGE * float(matrix.diagonal().max())
-        right = self.cross - design.T @ away
+        right = self.cross - design.T @ taken
         half = linalg.solve_triangular(linalg.cholesky(matrix, lower=True), right, lower=True)
         explained = float(np.square(half).sum()) - left * float(shift @ shift)
         return explained / total

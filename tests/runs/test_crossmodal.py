@@ -186,7 +186,7 @@ def test_the_gate_refuses_what_it_cannot_judge(tmp_path: Path) -> None:
 
 
 def test_table_of_strange_concepts_has_no_known_training_objects() -> None:
-    from bindscope.analyses.crossmodal.figures import trained_objects
+    from bindscope.analyses.context import trained_objects
 
     space = load_dataset("text:2x2").table.space
     table = SceneTable.build(space, [[[0, 0], [1, 1]]])

@@ -134,8 +134,8 @@ class DualTower(Tower):
     def text_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         """The text tower and its projection."""
         text, image = self._part()
-        away = [_token_embedding(text), image, getattr(self.module, "visual_projection", None)]
-        return [(n, p) for n, p in _without(self.module, away) if not n.startswith("logit_")]
+        apart = [_token_embedding(text), image, getattr(self.module, "visual_projection", None)]
+        return [(n, p) for n, p in _without(self.module, apart) if not n.startswith("logit_")]
 
 
 class EmbeddedTower(Tower):
@@ -255,8 +255,8 @@ def _in_order(parts: list[Tensor], rows: np.ndarray[Any, Any]) -> Tensor:
     return torch.nn.functional.normalize(found[torch.from_numpy(np.argsort(rows))], dim=1)
 
 
-def _longest_list(module: torch.nn.Module, away: torch.nn.Module | None = None) -> list[torch.nn.Module]:
-    other = set() if away is None else {id(part) for part in away.modules()}
+def _longest_list(module: torch.nn.Module, apart: torch.nn.Module | None = None) -> list[torch.nn.Module]:
+    other = set() if apart is None else {id(part) for part in apart.modules()}
     lists = [part for part in module.modules() if isinstance(part, torch.nn.ModuleList) and id(part) not in other]
     return list(lists[int(np.argmax([len(some) for some in lists]))]) if lists else []
 
@@ -272,6 +272,6 @@ def _token_embedding(module: torch.nn.Module) -> torch.nn.Module | None:
     return tables[int(np.argmax(sizes))] if tables else None
 
 
-def _without(module: torch.nn.Module, away: Sequence[torch.nn.Module | None]) -> list[tuple[str, torch.nn.Parameter]]:
-    other = {id(weight) for part in away if part is not None for weight in part.parameters()}
+def _without(module: torch.nn.Module, apart: Sequence[torch.nn.Module | None]) -> list[tuple[str, torch.nn.Parameter]]:
+    other = {id(weight) for part in apart if part is not None for weight in part.parameters()}
     return [(name, weight) for name, weight in module.named_parameters() if id(weight) not in other]

@@ -129,14 +129,14 @@ def divide(words: Words, coverage: float = 0.5, held_out_values: float = 0.15, s
     rng = stream(seed, "finetune words")
     held = tuple(_drawn_values(concept.size, held_out_values, rng) for concept in words.space.concepts)
     values = words.space.object_values(words.objects)
-    away = np.stack([np.isin(values[:, k], some) for k, some in enumerate(held)], axis=1)
-    known = ~away.any(axis=1)
+    held_out_value = np.stack([np.isin(values[:, k], some) for k, some in enumerate(held)], axis=1)
+    known = ~held_out_value.any(axis=1)
     if known.sum() < 4:
         raise InputError(f"{words.name}: {int(known.sum())} objects are left to train and hold out; give more values")
     table = SceneTable.build(words.space, values[known][:, None, :], candidates=words.objects[known])
     split = split_objects(table, coverage, seed)
     chosen = validation_objects(table, split, seed=seed)
-    unseen = words.objects[away.all(axis=1)]
+    unseen = words.objects[held_out_value.all(axis=1)]
     return Parts(words, table, split.train & ~chosen, chosen, unseen, held, split.coverage, split.identified)
 
 

@@ -91,9 +91,9 @@ def _family(record: Record) -> str:
 
 
 def _denoised(run: Run) -> list[Figure]:
-    calm = [r for r in run.results if r.extra.get("vectors") == MEAN]
+    denoised = [r for r in run.results if r.extra.get("vectors") == MEAN]
     rows: list[Row] = []
-    for record in calm:
+    for record in denoised:
         words = {name: getattr(record, name) for name in ("analysis", "metric", "estimator", "target", "split")}
         single = run.results.first(**words)
         entries = [(Series("mean over the pictures of a scene", GREEN, "diamond"), record)]

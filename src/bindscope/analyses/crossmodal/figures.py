@@ -27,7 +27,6 @@ from bindscope.analyses.crossmodal.swaptest import (
 )
 from bindscope.analyses.sides import TwoSides
 from bindscope.concepts import IntArray
-from bindscope.embeddings import Embeddings
 from bindscope.errors import TableError
 from bindscope.scenes import BoolArray, FloatArray
 from bindscope.streams import stream
@@ -37,21 +36,6 @@ RECALLS = (1, 5, 10)
 MAX_QUERIES = 2_000
 WORST = 10
 CLOSED = {"scenes": "closed"}
-
-
-def trained_objects(embeddings: Embeddings) -> BoolArray | None:
-    """Candidates `[O]` that the encoder says it was trained on; None where it does not say, or on other concepts."""
-    known = embeddings.fidelity.get("training_objects")
-    space = embeddings.table.space
-    if not known or list(known["concepts"]) != list(space.names):
-        return None
-    words = {tuple(row) for row in known["objects"]}
-    named = [
-        tuple(concept.values[i] for concept, i in zip(space.concepts, row, strict=True))
-        for row in embeddings.table.candidate_values.tolist()
-    ]
-    mask = np.array([one in words for one in named])
-    return mask if mask.any() else None
 
 
 @dataclass(frozen=True, eq=False)

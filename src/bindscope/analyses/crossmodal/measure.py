@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bindscope.analyses.context import Context
-from bindscope.analyses.crossmodal.figures import TwoSidedFigures, trained_objects
+from bindscope.analyses.crossmodal.figures import TwoSidedFigures
 from bindscope.analyses.crossmodal.repair import repaired
 from bindscope.analyses.retrieval import unit
 from bindscope.embeddings import Queries
@@ -34,7 +34,7 @@ def measure(context: Context) -> list[Outcome]:
     """All figures of two sides, and of heads that repair; none without a second side."""
     if context.sides is None:
         return []
-    figures = TwoSidedFigures.of(context, trained_objects(context.main))
+    figures = TwoSidedFigures.of(context, context.trained)
     return [
         *figures.swaps(),
         *figures.retrieval(),
