@@ -79,9 +79,9 @@ class Probe:
             raise InputError(
                 "the vocabulary has no two objects that differ in two concepts; give more values a concept"
             )
-        both = np.unique(np.sort(np.concatenate([pairs[closed], swapped[closed]]), axis=1), axis=0)
-        known = np.unique(both)
-        table = SceneTable.build(words.space, words.space.object_values(_some(both, scenes, rng)), candidates=known)
+        both = _whole_bags(pairs[closed], swapped[closed], scenes)
+        values = words.space.object_values(_either_order(both, rng))
+        table = SceneTable.build(words.space, values, candidates=np.unique(both))
         half = scenes // 2
         return cls(_naming(words, table), _swaps(words, False, half, seed), _swaps(words, True, half, seed), seed)
 
@@ -146,10 +146,16 @@ def _words(vocabulary: Vocabulary, scene: str | None) -> Words:
     return Words(words.name, words.space, words.objects, words.phrase, (scene,))
 
 
-def _some(rows: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """At most `count` rows, pairs in either order."""
-    chosen = rows if len(rows) <= count else rows[np.sort(rng.choice(len(rows), count, replace=False))]
-    return np.where(rng.random(len(chosen))[:, None] < 0.5, chosen, chosen[:, ::-1])
+def _whole_bags(pairs: IntArray, swapped: IntArray, count: int) -> IntArray:
+    """At most `count` pairs `[n, 2]`, each beside the one with a value exchanged, none twice."""
+    two = np.stack([np.sort(pairs, axis=1), np.sort(swapped, axis=1)], axis=1)
+    ordered = [tuple(sorted(map(tuple, one))) for one in two.tolist()]
+    kept = list(dict.fromkeys(ordered))[: max(count // 2, 1)]
+    return np.unique(np.array(kept, dtype=np.int64).reshape(-1, 2), axis=0)
+
+
+def _either_order(pairs: IntArray, rng: np.random.Generator) -> IntArray:
+    return np.where(rng.random(len(pairs))[:, None] < 0.5, pairs, pairs[:, ::-1])
 
 
 def _naming(words: Words, table: SceneTable) -> Naming:
