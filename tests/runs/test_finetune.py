@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bindscope.analyses.finetune.measure import choose_average, never_a_point
+from bindscope.analyses.finetune.measure import choose_average
 from bindscope.finetune.card import is_change
 from bindscope.finetune.train import finetune
 from bindscope.results import Record, read_results
 from bindscope.runs.finetune import finetune_model
-from bindscope.uncertainty import Interval
 from commands import Command
 from tiny import save_tiny_encoder
 
@@ -143,14 +142,6 @@ def test_average_is_the_largest_share_within_the_harm(tiny: Path, tmp_path: Path
     loose = tuned.config.model_copy(update={"max_harm": 1.0})
     object.__setattr__(tuned, "config", loose)
     assert choose_average(tuned) == 1.0
-
-
-def test_intervals_are_never_points() -> None:
-    ones, none = np.ones(96), np.zeros(96)
-    assert never_a_point(Interval(1.0, 1.0), ones) == pytest.approx((1 - 3.8415 / 99.8415, 1.0))
-    low, high = never_a_point(Interval(0.0, 0.0), none)
-    assert low == 0.0 < high < 0.05
-    assert never_a_point(Interval(0.1, 0.2), none) == (0.1, 0.2)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ class Encode(Protocol):
 class Choice:
     """n rows of an anchor, its paraphrase, and texts that say something else.
 
-    objects `[n, m]`: ids of the objects of each row, for intervals. extra: what the question is, for records.
+    objects `[n, q]`: ids of the objects that each row names, the first `m` of them those of its scene. extra: what the
+    question is, for records.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Choice:
     negatives: tuple[tuple[str, ...], ...]
     objects: IntArray
     extra: dict[str, Any] = field(default_factory=dict)
+    m: int = 2
+
+    @property
+    def scenes(self) -> IntArray:
+        """Ids `[n, m]` of the objects of each scene."""
+        return self.objects[:, : self.m]
 
     def right(self, encode: Encode) -> BoolArray:
         """Rows `[n]` whose paraphrase is strictly nearer to the anchor, by cosine, than each negative."""
@@ -260,7 +267,7 @@ def three_objects(parts: Parts, ids: IntArray, side: str, seed: int, count: int)
         rows.append((fill("{A}, {B} and {C}", three), positive, fill("{A}, {B} and {C}", wrong)))
     anchors, positives, negatives = zip(*rows, strict=True)
     objects = np.concatenate([pairs, third[:, None]], axis=1)
-    return Choice("three_objects", anchors, positives, (negatives,), objects, {"side": side, "objects": 3})
+    return Choice("three_objects", anchors, positives, (negatives,), objects, {"side": side, "objects": 3}, m=3)
 
 
 def similarity_kept(before: Vectors, after: Vectors) -> float:

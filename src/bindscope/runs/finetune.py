@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import bindscope
-from bindscope.analyses.context import Context
 from bindscope.analyses.finetune.measure import before_after, choose_average
 from bindscope.errors import MissingExtraError, StoreError
 from bindscope.finetune.card import model_card
@@ -70,10 +69,9 @@ def finetune_model(
     tuned = train(config, directory / RUN, kept, progress)
     say("choosing the share of the tuned weights")
     share = choose_average(tuned, config.seed)
-    figures = before_after(tuned, share, config.seed, config.asked, say)
+    records = before_after(tuned, share, config.seed, config.asked, say)
     fields = {"model": model, "modality": "text", "dataset": data, "coverage": tuned.parts.coverage}
     name = config_hash(config.settings())
-    records = Context.of_table(tuned.parts.table, config.seed).records("finetune", figures)
     if natural is not None:
         say("asking on natural pairs")
         records += pair_records(natural, tuned, share, config.seed)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bindscope.concepts import IntArray
+from bindscope.analyses.context import Context
 from bindscope.finetune.keep import harm_texts
 from bindscope.finetune.questions import Choice, Encode, Naming, Question, Vectors, all_questions, similarity_kept
 from bindscope.finetune.train import Tuned
-from bindscope.scenes import FloatArray
+from bindscope.results import Record
+from bindscope.scenes import FloatArray, SceneTable
 from bindscope.streams import stream
-from bindscope.uncertainty import Interval, ObjectBootstrap, Outcome, percentile
+from bindscope.uncertainty import Interval, Outcome, percentile
 
 BASE, RAW, AVERAGED = "base", "raw", "averaged"
 SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -49,19 +49,22 @@ def choose_average(tuned: Tuned, seed: int = 0) -> float:
 
 def before_after(
     tuned: Tuned, share: float, seed: int = 0, count: int = 400, say: Say = lambda text: None
-) -> list[Outcome]:
-    """Figures of every question for the base, the raw tuned weights and the averaged ones, changes, and the curve between."""
+) -> list[Record]:
+    """Records of every question for the base, the raw tuned weights and the averaged ones, changes, and the curve between.
+
+    Intervals are those of each question's own scenes: `ci` for other words, `words` for these.
+    """
     questions = all_questions(tuned.parts, seed, count)
     texts = harm_texts(HARM_TEXTS, seed)
     found: dict[str, Asked] = {}
     for name, part in ((BASE, 0.0), (RAW, 1.0), (AVERAGED, share)):
         say(f"asking the {name} weights")
         found[name] = ask(questions, texts, tuned.use(part).vectors)
-    records = [record for question in questions for record in _states(question, found, seed)]
-    records = [*headlines(records), *records]
-    records += [_kept(found, name, seed) for name in (RAW, AVERAGED)]
+    records = [one for question in questions for one in _states(question, found, tuned, seed)]
+    kept = [_kept(found, name, seed) for name in (RAW, AVERAGED)]
     say("the curve between base and tuned weights")
-    return [*records, *curve(tuned, questions, texts, found, seed)]
+    records += Context.of_table(tuned.parts.table, seed).records("finetune", kept)
+    return [*headlines(records), *records, *curve(tuned, questions, texts, found, seed)]
 
 
 def ask(questions: Sequence[Question], texts: Sequence[str], encode: Encode) -> Asked:
@@ -74,24 +77,27 @@ def ask(questions: Sequence[Question], texts: Sequence[str], encode: Encode) -> 
     return Asked(right, encode(texts))
 
 
-def _states(question: Question, found: Mapping[str, Asked], seed: int) -> list[Outcome]:
-    """Figures of one question in every state, and the changes from the base."""
-    made: list[Outcome] = []
+def _states(question: Question, found: Mapping[str, Asked], tuned: Tuned, seed: int) -> list[Record]:
+    """Records of one question in every state, and the changes from the base."""
+    context = _context(question, tuned, seed)
+    made: list[Record] = []
     for key, metric in _metrics(question):
-        rows = {name: asked.right[key] for name, asked in found.items()}
-        there = ~np.isnan(rows[BASE])
-        bootstrap = _bootstrap(question.objects[there], seed)
-        for name, answers in rows.items():
-            made.append(_figure(question, metric, name, answers[there], bootstrap, seed))
+        figures = {name: figure(question, metric, asked.right[key], {"weights": name}) for name, asked in found.items()}
+        made += context.records("finetune", figures.values())
         for name in (RAW, AVERAGED):
-            change = rows[name][there] - rows[BASE][there]
-            ends = never_a_point(bootstrap.mean(change), change)
-            made.append(
-                _record(
-                    question, metric, {"weights": name, "change": True}, float(change.mean()), ends, len(change), seed
-                )
-            )
+            value, ends = context.jackknife.difference(figures[name], figures[BASE])
+            extra = {**figures[name].extra, "change": True}
+            bare = replace(figures[name], value=value, ends=ends, chance=None, ceiling=None, extra=extra)
+            made += context.records("finetune", [bare])
     return made
+
+
+def _context(question: Question, tuned: Tuned, seed: int) -> Context:
+    """The context of a question's own scenes."""
+    if isinstance(question, Naming):
+        return Context.of_table(question.table, seed)
+    space = tuned.parts.words.space
+    return Context.of_table(SceneTable.build(space, space.object_values(question.scenes)), seed)
 
 
 def _metrics(question: Question) -> list[tuple[str, str]]:
@@ -100,67 +106,31 @@ def _metrics(question: Question) -> list[tuple[str, str]]:
     return [(question.name, "object_recognition"), (f"{question.name}/preference", "binding_preference")]
 
 
-def _figure(
-    question: Question, metric: str, weights: str, answers: FloatArray, bootstrap: ObjectBootstrap, seed: int
-) -> Outcome:
-    ends = never_a_point(bootstrap.mean(answers), answers)
-    chance, top = question.chance, None
-    if isinstance(question, Naming):
-        chance = 0.5 if metric == "binding_preference" else chance
-        top = question.ceiling if metric == "object_recognition" else None
-    return _record(question, metric, {"weights": weights}, float(answers.mean()), ends, len(answers), chance, top)
-
-
-def _record(
-    question: Question,
-    metric: str,
-    more: Mapping[str, Any],
-    value: float,
-    ends: Interval,
-    rows: int,
-    chance: float | None = None,
-    ceiling: float | None = None,
-) -> Outcome:
+def figure(question: Question, metric: str, answers: FloatArray, more: Mapping[str, Any]) -> Outcome:
+    """One figure of a question from its answers `[n]`; NaN where a scene cannot be judged."""
+    there = ~np.isnan(answers)
     side = str(question.extra.get("side"))
+    binding = metric == "binding_preference"
     rest = {key: value for key, value in question.extra.items() if key != "side"}
-    return Outcome.number(
+    named = isinstance(question, Naming) and not binding
+    return Outcome.mean(
         metric,
-        value,
-        ends,
+        np.where(there, answers, 0.0),
+        there,
         target=side,
         estimator="zero_shot",
         split="train" if side == "train" else "test",
-        chance=chance,
-        ceiling=ceiling,
-        n_scenes=rows,
-        n_objects=len(np.unique(question.objects)),
+        chance=0.5 if binding else question.chance,
+        ceiling=question.ceiling if named and isinstance(question, Naming) else None,
+        within_bags=binding,
         extra={**more, "question": question.name, **rest},
     )
 
 
-def headlines(records: Sequence[Outcome]) -> list[Outcome]:
+def headlines(records: Sequence[Record]) -> list[Record]:
     """The figures of the weights that are saved, without extra: objects and binding on closed scenes of held-out objects."""
-    wanted = [r for r in records if r.extra["weights"] == AVERAGED and r.extra["question"] == "naming_closed"]
-    return [replace(record, extra={}) for record in wanted if "change" not in record.extra]
-
-
-def _bootstrap(objects: IntArray, seed: int) -> ObjectBootstrap:
-    _, codes = np.unique(objects, return_inverse=True)
-    codes = codes.reshape(objects.shape)
-    return ObjectBootstrap(codes, int(codes.max(initial=0)) + 1, seed=seed)
-
-
-def never_a_point(ends: Interval, answers: FloatArray) -> Interval:
-    """The interval, or where all rows agree Wilson's, which is never a point; `answers` `[n]` in -1..1.
-
-    >>> never_a_point(Interval(1.0, 1.0), np.ones(96))
-    Interval(low=0.9615..., high=1.0)
-    """
-    if not math.isclose(ends.low, ends.high):
-        return ends
-    reach = 3.8415 / (len(answers) + 3.8415)  # the square of the 97.5 % quantile of the normal distribution
-    value = float(answers.mean())
-    return Interval(value - reach if value > 0 else value, value + reach if value < 1 else value)
+    wanted = {"weights": AVERAGED, "question": "naming_closed"}
+    return [replace(record, extra={}) for record in records if dict(record.extra) == wanted]
 
 
 def _kept(found: Mapping[str, Asked], name: str, seed: int) -> Outcome:
@@ -185,17 +155,18 @@ def kept_outcome(
 
 def curve(
     tuned: Tuned, questions: Sequence[Question], texts: Sequence[str], found: Mapping[str, Asked], seed: int
-) -> list[Outcome]:
+) -> list[Record]:
     """Binding and harm along the line from the base (0) to the tuned weights (1)."""
     wanted = [question for question in questions if question.name in ("naming_closed", "swaps_closed_own")]
-    made = []
+    contexts = {question.name: _context(question, tuned, seed) for question in wanted}
+    whole = Context.of_table(tuned.parts.table, seed)
+    made: list[Record] = []
     for share in SHARES:
         asked = ask(wanted, texts, tuned.use(share).vectors)
         for question in wanted:
-            answers = asked.right[question.name]
             metric = "object_recognition" if isinstance(question, Naming) else "swap_accuracy"
-            ends = never_a_point(_bootstrap(question.objects, seed).mean(answers), answers)
-            made.append(_record(question, metric, {"share": share}, float(answers.mean()), ends, len(answers)))
+            one = figure(question, metric, asked.right[question.name], {"share": share})
+            made += contexts[question.name].records("finetune", [one])
         kept = similarity_kept(found[BASE].vectors, asked.vectors)
-        made.append(kept_outcome(kept, {"share": share}))
+        made += whole.records("finetune", [kept_outcome(kept, {"share": share})])
     return made
