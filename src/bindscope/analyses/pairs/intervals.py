@@ -3,8 +3,8 @@
 The variance of a ratio of sums over G pictures is their delete-one jackknife (its linear part), and the interval is taken on
 the variance-stabilising scale asin sqrt(p) with t of G - 1 degrees of freedom. Where fewer than FEW pictures have a hit, or a
 miss, Wilson's interval with G as the sample stands instead, so none has width zero. In simulations of 40 to 666 pictures,
-shares of 0.02 to 0.9 and 1 to 3 items a picture it holds the truth in 0.937 to 0.991 of the cases; percentiles of a bootstrap
-over pictures in 0.54 to 0.96 (`benchmarks/calibration/pairs.py`).
+shares of 0.02 to 0.9 and 1 to 3 items a picture it holds the truth in 0.939 to 0.991 of the cases; percentiles of a bootstrap
+over pictures in 0.58 to 0.95 (`benchmarks/calibration/pairs.py`).
 """
 
 from __future__ import annotations
