@@ -26,7 +26,7 @@ from bindscope.scenes import FloatArray, SceneTable, row_ids
 from bindscope.streams import stream
 
 DRAWS = 1000
-FEW_OBJECTS = 25  # below this many objects the intervals are too narrow
+FEW_OBJECTS = 25  # below this many objects those for these words are too narrow, those for other words wide
 _DENSE_CELLS = 9_000_000
 _CHUNK_CELLS = 8_000_000
 

@@ -144,7 +144,7 @@ def facts(run: Run) -> list[str]:
 
 def caveats(run: Run, verdict: Verdict) -> list[str]:
     """What limits the verdict, and notes on the data; few objects are always named."""
-    few = f"Only {run.n_objects} objects: the intervals on this page are narrower than they should be."
+    few = f"Only {run.n_objects} objects: the intervals on this page are wide, and less is decided than more objects would."
     return [*(verdict.caveats or ([few] if run.few_objects else [])), *map(str, run.config["notes"])]
 
 

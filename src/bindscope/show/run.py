@@ -78,7 +78,7 @@ class Run:
 
     @property
     def few_objects(self) -> bool:
-        """Whether there are so few objects that the intervals are too narrow."""
+        """Whether there are so few objects that the intervals are wide."""
         return self.n_objects is not None and self.n_objects < FEW_OBJECTS
 
 
