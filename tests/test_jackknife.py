@@ -184,7 +184,9 @@ def test_refits_replace_rows() -> None:
     assert spread.variance == pytest.approx(sum(variances))
     assert spread.t == pytest.approx(stats.t.ppf(0.975, FREE_SHARE * 6))
     objects = np.random.default_rng(5).normal(0.5, 0.02, 16)
-    less = Jackknife.of(table).spread(Outcome.r2("r2", [0.5], [1.0], refit=Refit(left, objects)))
+    less = Jackknife.of(table).spread(
+        Outcome.r2("r2", np.full(len(table), 0.5), np.ones(len(table)), refit=Refit(left, objects))
+    )
     assert less is not None
     own = 15 / 16 * np.sum((objects - objects.mean()) ** 2)
     assert less.variance == pytest.approx(max(sum(variances) - own, *variances))

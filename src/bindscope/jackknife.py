@@ -11,7 +11,8 @@ scenes, theta_-g leaves out all scenes that show g: a value, or an object, or a 
   that share of V_A is counted once, not kappa_A times.
 - figures of binding (`Outcome.within_bags`), where scenes are compared within their bag: rows are averaged in their bag, units
   are bags, and var = V_S + sum_k max(V_k - kappa_k V_S, 0).
-- figures of a fit (R^2): V_A from fits without the value or object (`Outcome.refit`), var = sum_k V_k - (C - 1) V_O or as above.
+- figures of a fit (R^2): V_A from fits without the value or object (`Outcome.refit`), var = sum_k V_k - (C - 1) V_O, at least
+  each V_k and V_O, and at least that of the rows.
 - differences of two models on the same scenes: var = sum_k V_k of the difference.
 
 Means of scenes that repeat equally many values are taken out first: the design fixes how many there are of each sort.
@@ -138,8 +139,11 @@ class Jackknife:
 
     def spread(self, outcome: Outcome) -> Spread | None:
         """Variance of an outcome over other words; None where no value can be left out."""
-        if outcome.refit is not None:
-            return _refit_spread(outcome.refit)
+        found = self._row_spread(outcome)
+        fitted = None if outcome.refit is None else _refit_spread(outcome.refit)
+        return max((one for one in (found, fitted) if one is not None), default=None, key=lambda one: one.variance)
+
+    def _row_spread(self, outcome: Outcome) -> Spread | None:
         top, below = rows_of(outcome)
         top = _comparable(top, below, self._sorts)
         if outcome.within_bags:

@@ -198,9 +198,7 @@ class _Figures:
     def caveats(self) -> tuple[str, ...]:
         found, notes = self.preference, []
         if found.n_objects is not None and found.n_objects < FEW_OBJECTS:
-            notes.append(
-                f"Only {found.n_objects} objects: with fewer than about {FEW_OBJECTS} the intervals are wide."
-            )
+            notes.append(f"Only {found.n_objects} objects: with fewer than about {FEW_OBJECTS} the intervals are wide.")
         if found.value is not None and found.ci_low is None:
             notes.append("No interval could be given, so nothing is decided by this figure.")
         if found.ceiling is not None and found.chance is not None and found.ceiling > found.chance + 0.05:

@@ -23,7 +23,9 @@ def test_r2_has_the_interval_of_fits_without_a_value() -> None:
     results = Results(context.records("geometry", measure(context)))
     record = results.one(metric="r2", estimator="ols", target="level1", split="in_sample")
     refit = refitted_r2(vectors, object_design(table, False), context.jackknife)
-    expected = context.jackknife.interval(Outcome.r2("r2", [1 - record.value], [1.0], refit=refit))
+    expected = context.jackknife.interval(
+        Outcome.r2("r2", np.full(len(table), 1 - record.value), np.ones(len(table)), refit=refit)
+    )
     assert (record.ci_low, record.ci_high) == pytest.approx(tuple(expected), abs=1e-6)
     held_out = results.one(metric="r2", estimator="ols", target="level1", split="held_out")
     assert held_out.ci_high - held_out.ci_low == pytest.approx(record.ci_high - record.ci_low)
