@@ -187,17 +187,16 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     """Natural against synthetic, a point a model."""
     panels = [
         Panel(
-            f"{name}, where right and wrong have the same words",
+            f"SugarCrepe++ {name}",
             f"binding preference above chance, {SYNTHETIC[0]}",
             _said(figure),
             lines=[_point(row, name, figure) for row in rows],
-            y_range=(0, 1),
+            y_range=(0, 1) if figure.startswith("preference") else None,
         )
         for figure in ("all_right.same_bag", "preference.same_bag")
         for name in FILES
     ]
-    caption = "Bars: 95 % intervals over pictures. Data: SugarCrepe++ (CC BY 4.0)."
-    write(path, panels, title="Synthetic and natural binding", caption=caption, columns=2)
+    write(path, panels, title="Synthetic and natural binding; bars: 95 % intervals over pictures", columns=2)
 
 
 def _point(row: Row, name: str, figure: str) -> Line:
