@@ -174,6 +174,7 @@ def later_records() -> list[Record]:
             value = 0.1 + 0.07 * step if learner == "xgboost" else 0.93
             words = {"estimator": learner, "coverage": step / 10, "split": "test"}
             out.append(record("complexity", "r2", value, 0.02, **words))
+            out.append(record("complexity", "binding_r2", value - 0.4, 0.05, chance=0.1, **words))
             for target in ("closed", "all") if learner != "additive" else ():
                 levels = {"target": target, "chance": 0.002, "ceiling": 0.5}
                 out.append(record("complexity", "object_recognition", 0.2 * value, 0.05, **levels, **words))
