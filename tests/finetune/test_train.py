@@ -69,7 +69,8 @@ def test_losses_of_staying() -> None:
 
 def test_a_killed_run_ends_in_the_same_bytes(tiny: str, tmp_path: Path) -> None:
     whole = finetune(small(tiny), tmp_path / "whole")
-    assert finetune(small(tiny), tmp_path / "parts", stop_after=3) is None  # left off after the checkpoint at 2
+    assert finetune(small(tiny), tmp_path / "parts", stop_after=1) is None  # left off before the first checkpoint
+    assert finetune(small(tiny), tmp_path / "parts", stop_after=3) is None  # and after the one at 2
     assert not (tmp_path / "parts" / "raw.safetensors").exists()
     parts = finetune(small(tiny), tmp_path / "parts")
     again = finetune(small(tiny), tmp_path / "parts")

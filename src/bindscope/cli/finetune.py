@@ -81,16 +81,16 @@ def finetune(
 
 
 class _Lines:
-    """A line on standard error for each evaluation; the first after a step says what the whole run will take."""
+    """Lines on standard error: what the whole run will take, then one for each evaluation."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.told = steps, False
+        self.steps = steps
 
     def __call__(self, line: dict[str, Any]) -> None:
-        if not self.told and line["step"]:
-            rate = line["seconds"] / line["step"]
-            typer.echo(f"{rate:.2f} CPU s a step, about {rate * self.steps:.0f} CPU s in all", err=True)
-            self.told = True
+        if "step_seconds" in line:
+            left = line["step_seconds"] * (self.steps - line["step"])
+            typer.echo(f"{line['step_seconds']:.2f} CPU s a step, about {left:.0f} CPU s to go", err=True)
+            return
         loss = f"  loss {line['loss']:.3f}" if "loss" in line else ""
         typer.echo(
             f"step {line['step']:>5,}{loss}  validation binding {line['binding']:.3f}  "

@@ -30,7 +30,6 @@ class FinetuneConfig(BaseModel):
 
     model: str
     data: str = "built-in"
-    towers: Literal["text", "image", "both"] = "text"
     coverage: float = Field(0.5, gt=0, lt=1)
     held_out_values: float = Field(0.15, ge=0, lt=1)
     seed: int = Field(0, ge=0)
