@@ -14,6 +14,7 @@ from bindscope.analyses.codelength.measure import available_families
 from bindscope.analyses.complexity.findings import complexity_sentences, readable
 from bindscope.embeddings import load_embeddings, save_embeddings
 from bindscope.errors import InputError, StoreError
+from bindscope.learners import interaction
 from bindscope.results import Record, Results, read_results
 from bindscope.run_directory import replace_records
 from bindscope.runs import grid as experiment
@@ -234,6 +235,15 @@ def test_the_command_takes_words_splits_and_the_papers_learners(
     assert {"mlp:128", "mlp:512", "mlp:2048", "per-object?additive=no", "products:512"} <= set(asked[0].learners)
     assert [one.split for one in asked] == ["random", "random"]
     assert asked[1].learners == ("mlp:7",)
+
+
+def test_with_too_many_objects_the_rest_of_the_grid_stands(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interaction, "MOST_COLUMNS", 5)
+    found = run_complexity(make("planted:mixed?dim=16", "text:4x4"), Settings((0.6,), ("additive", "ridge"), 2))
+    assert found.one(metric="binding_r2", estimator="ridge", split="test").value is None
+    assert found.one(metric="r2", estimator="ridge", split="test").value is not None
+    beyond = found.select(lambda r: r.extra == {"beyond": "concepts"}, estimator="ridge", split="test")
+    assert [r.value is not None for r in beyond] == [True]
 
 
 def test_coverages_without_scenes_are_left_out(make: Make) -> None:
