@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", default=["coverage", "words", "helps"])
     parser.add_argument("--pairs", default=None)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args()
     wanted = list(conditions(arguments.groups, arguments.seeds))

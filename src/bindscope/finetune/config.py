@@ -35,7 +35,7 @@ class FinetuneConfig(BaseModel):
     seed: int = Field(0, ge=0)
 
     train: str = Field("all", pattern=r"^(all|last:[1-9]\d*|lora:[1-9]\d*)$")
-    steps: int = Field(200, ge=1)
+    steps: int = Field(100, ge=1)
     batch: int = Field(24, ge=2)
     learning_rate: float = Field(3e-4, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)
