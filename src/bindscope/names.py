@@ -305,6 +305,15 @@ def _read_number(word: str, option: Option, label: str) -> int | float:
     return number
 
 
+def at_home(path: str) -> str:
+    """A path with the home directory in place of a leading `~`; any other text as it is.
+
+    >>> at_home("a/~b")
+    'a/~b'
+    """
+    return os.path.expanduser(path) if path.startswith("~") else path
+
+
 def load_thing(place: str) -> Any:
     """What stands at "module:name", imported now.
 

@@ -67,18 +67,48 @@ def read_config(directory: Path) -> dict[str, Any]:
     return dict(config)
 
 
+def refuse_unwritable(place: Path, directory: bool = True) -> None:
+    """Raise StoreError where a directory (or a file) cannot be written; for commands to ask before the work.
+
+    Nothing is made: the nearest directory above that exists must be one that can be written to.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            place.stat()  # a name that no file can have raises
+        if place.exists() and place.is_dir() != directory:
+            kind = "no directory" if directory else "a directory"
+            raise StoreError(f"cannot write to {place}: it is {kind}; give another --out")
+        above = place
+        while not above.exists() and above.parent != above:
+            above = above.parent
+        inside = above if above.is_dir() or above == place else None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"cannot write to {place}: {reason}; give another --out") from None
+    if inside is None:
+        raise StoreError(f"cannot write to {place}: {above} is no directory; give another --out")
+    if not os.access(above, os.W_OK | (os.X_OK if above.is_dir() else 0)):
+        raise StoreError(f"cannot write to {place}: {above} cannot be written to; give another --out")
+
+
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Keep a directory that is being written to one process; StoreError names the process that has it.
 
     The lock lies beside the directory and ends with the process, however it ends.
     """
-    place = directory.with_name(f".{directory.name}.lock")
+    refuse_unwritable(directory)
+    place = directory.with_name(f".{directory.resolve().name}.lock")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        file = place.open("a+", encoding="utf-8")
+        file: TextIO | None = place.open("a+", encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"cannot write to {directory}: {error.strerror or error}; give another --out") from error
+        if not directory.is_dir():
+            raise StoreError(f"cannot write to {directory}: {error.strerror or error}; give another --out") from error
+        file = None  # the place beside it is closed to us, the directory is not
+    if file is None:
+        yield
+        return
     with file:
         _refuse_busy(file, directory)
         try:

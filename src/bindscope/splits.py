@@ -138,6 +138,8 @@ def spanning_objects(values: IntArray, order: IntArray, rank: int) -> IntArray:
 
     values `[O, C]`. An incremental Gram-Schmidt on the indicator rows; for two concepts it is a spanning tree.
     """
+    if values.shape[1] == 2:
+        return _spanning_forest(values, order)[:rank]
     offsets = np.cumsum([0, *(values.max(axis=0)[:-1] + 1)])
     columns = values + offsets
     basis = np.zeros((rank, int((values.max(axis=0) + 1).sum())))
@@ -155,6 +157,19 @@ def spanning_objects(values: IntArray, order: IntArray, rank: int) -> IntArray:
             basis[len(found)] = rest / length
             found.append(int(position))
     return np.array(found, dtype=np.int64)
+
+
+def _spanning_forest(values: IntArray, order: IntArray) -> IntArray:
+    """The same for two concepts: objects are edges between values, and the earliest ones that close no circle are those of
+    the smallest spanning forest. O(O log O)."""
+    from scipy.sparse import coo_matrix, csgraph
+
+    rows, columns = values[order].T
+    _, first = np.unique(rows * (int(columns.max(initial=0)) + 1) + columns, return_index=True)
+    size = int(rows.max(initial=0)) + int(columns.max(initial=0)) + 2
+    ends = (rows[first], columns[first] + int(rows.max(initial=0)) + 1)
+    forest = csgraph.minimum_spanning_tree(coo_matrix((first + 1.0, ends), shape=(size, size)))
+    return np.asarray(order[np.sort(forest.data).astype(np.int64) - 1], dtype=np.int64)
 
 
 def additive_rank(values: IntArray) -> int:

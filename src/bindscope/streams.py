@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+MAX_SEED = 2**63 - 1
 STREAMS = {
     "pair queries": 137,
     "scene split": 11,

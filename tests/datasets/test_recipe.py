@@ -184,7 +184,7 @@ def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
 def test_exclude_of_a_huge_space_is_refused(load: Load) -> None:
     words = ", ".join(f"w{i}" for i in range(130))
     text = f"concepts:\n  a: [{words}]\n  b: [{words}]\n  c: [{words}]\nscenes: 5\nexclude: [{{a: w0}}]"
-    with pytest.raises(InputError, match=r"exclude needs at most 2,000,000 objects"):
+    with pytest.raises(InputError, match=r"exclude needs at most 100,000 objects"):
         load(text)
 
 

@@ -30,6 +30,7 @@ from bindscope.cli import (
 )
 from bindscope.cli import list as list_command
 from bindscope.cli.failures import ended
+from bindscope.cli.options import with_home
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "diagnose": diagnose.diagnose,
@@ -63,7 +64,7 @@ app = typer.Typer(
 )
 for command_name, command in COMMANDS.items():
     brief = re.split(r"[.;:](?:\s|$)", command.__doc__ or "")[0]
-    app.command(name=command_name, short_help=brief)(command)
+    app.command(name=command_name, short_help=brief)(with_home(command))
 
 
 @app.callback(invoke_without_command=True)

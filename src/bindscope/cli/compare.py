@@ -10,6 +10,7 @@ import typer
 from bindscope.cli.options import Json, Seed
 from bindscope.cli.printing import print_table, progress_lines
 from bindscope.errors import StoreError
+from bindscope.run_directory import refuse_unwritable
 from bindscope.show.tables import filled_table, interval_text, number_text, signed_text
 
 if TYPE_CHECKING:
@@ -33,8 +34,10 @@ def compare(
     from bindscope.report import write_comparison
     from bindscope.runs.compare import compare as compare_runs
 
-    if out is not None and not out.parent.is_dir():  # before the work
-        raise StoreError(f"cannot write {out}: there is no directory {out.parent}")
+    if out is not None:  # before the work
+        if not out.parent.is_dir():
+            raise StoreError(f"cannot write {out}: there is no directory {out.parent}")
+        refuse_unwritable(out, directory=False)
     with progress_lines(not as_json) as say:
         found = compare_runs(runs, seed, analyses.split(",") if analyses else None, say)
     page = write_comparison(runs, out, found) if out is not None else None

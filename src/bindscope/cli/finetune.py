@@ -10,6 +10,7 @@ import typer
 
 from bindscope.cli.options import Json, Setting, read_settings
 from bindscope.cli.printing import print_table, progress_lines
+from bindscope.streams import MAX_SEED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,7 +43,9 @@ def finetune(
         str | None, typer.Option("--pairs", help="Natural pairs to judge with, before and after: pairs:FILE.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of training.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of splits, captions and intervals.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of splits, captions and intervals.")
+    ] = None,
     train: Annotated[str | None, typer.Option("--train", help="all (default), last:N layers, or lora:RANK.")] = None,
     average: Annotated[
         float | None,

@@ -13,6 +13,7 @@ import typer
 from bindscope.cli.options import Batch, Cache, Device, Json, Prompt, Seed
 from bindscope.cli.printing import print_json, print_table, progress_lines
 from bindscope.errors import InputError
+from bindscope.run_directory import locked, refuse_unwritable
 from bindscope.show.tables import figures_table, interval_text, new_table, number_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def gate(
 
     if fail_if is not None:
         gates.parse_conditions(fail_if, gates.known_metrics())
+    if out is not None:
+        refuse_unwritable(out)
     if (vocabulary is None) == (data is None):
         raise InputError("gate needs a vocabulary or pairs: give one of --vocabulary FILE.yaml and --data pairs:FILE")
     if data is not None:
@@ -76,7 +79,8 @@ def gate(
         one.model: gates.judge(one.results, fail_if or default_condition(one.results)) for one in ranking.models
     }
     if out is not None:
-        ranking.write(out)
+        with locked(out):
+            ranking.write(out)
     _warn(ranking, outcomes)
     if as_json:
         print_json(_json(ranking, outcomes))
@@ -114,8 +118,9 @@ def _gate_pairs(
         found, order = gate_pairs(models, settings, cache or default_cache(), None if as_json else say)
     judged = {one.model: gates.judge(one.results, fail_if) if fail_if is not None else [] for one in found}
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        Results([record for one in found for record in one.results]).write(out)
+        with locked(out):
+            out.mkdir(parents=True, exist_ok=True)
+            Results([record for one in found for record in one.results]).write(out)
     failed = any(outcome.failed for outcomes in judged.values() for outcome in outcomes)
     places = order.places if order is not None else tuple(range(1, len(found) + 1))
     if as_json:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bindscope.errors import InputError
-from bindscope.names import split_options
+from bindscope.names import at_home, split_options
+from bindscope.streams import MAX_SEED
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; default runs/<hash>.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, samples and intervals.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of splits, samples and intervals.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.")]
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps, …; default: what the encoder chooses.")]
 Batch = Annotated[int | None, typer.Option("--batch-size", help="Items an encoder gets at once.")]
@@ -32,6 +35,22 @@ Model = Annotated[
         help="st:NAME, hf:NAME, openclip:ARCH,TAG, file:PATH, module:…, planted:KIND; see `bindscope list`."
     ),
 ]
+
+
+def with_home(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command with the home directory in place of the `~` of every path it is given."""
+
+    @functools.wraps(command)
+    def expanded(**given: Any) -> None:
+        command(**{name: _expanded(value) for name, value in given.items()})
+
+    return expanded
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(one) for one in value]
+    return Path(at_home(str(value))) if isinstance(value, Path) else value
 
 
 def with_spellings(data: str, keep: bool) -> str:

@@ -19,8 +19,9 @@ def render(
     """Draw the scenes of DATA into a folder that `folder:DIR` reads back."""
     from bindscope.datasets import load_dataset
     from bindscope.datasets.images.folder import write_folder
+    from bindscope.run_directory import locked
 
-    with progress_lines(True) as say:
+    with progress_lines(True) as say, locked(out):
         say(f"drawing {data}")
         dataset = load_dataset(data)
         say(f"writing {len(dataset):,} images")

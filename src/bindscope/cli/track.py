@@ -9,6 +9,7 @@ import typer
 
 from bindscope.cli.options import Json
 from bindscope.cli.printing import print_json, print_table, progress_lines
+from bindscope.streams import MAX_SEED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,13 +26,15 @@ def track(
     base: Annotated[
         str | None, typer.Option("--base", help="Model before training, e.g. st:NAME: the first point.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the captions and intervals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of the captions and intervals.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Ask every checkpoint of a training run whether it binds; a page with the curve over steps."""
     from bindscope.report import write_page
+    from bindscope.run_directory import refuse_unwritable
     from bindscope.runs.track import PAGE, track_checkpoints
 
+    refuse_unwritable(out or directory / PAGE, directory=False)
     with progress_lines(not as_json) as say:
         tracked = track_checkpoints(directory, vocabulary, base, seed, say)
     page = write_page(tracked.run, out or directory / PAGE)

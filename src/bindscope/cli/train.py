@@ -12,6 +12,7 @@ from bindscope.cli.options import Json, Setting, read_settings
 from bindscope.cli.printing import print_table
 from bindscope.errors import InputError, StoreError
 from bindscope.show.tables import figures_table
+from bindscope.streams import MAX_SEED
 
 
 def train(
@@ -23,7 +24,9 @@ def train(
     coverage: Annotated[
         float | None, typer.Option("--coverage", help="Share of the objects that trains, 0..1.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of split, weights and batches.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of split, weights and batches.")
+    ] = None,
     queries: Annotated[
         str | None,
         typer.Option("--queries", help="Objects that are asked in training: train (default), or all, as in the paper."),

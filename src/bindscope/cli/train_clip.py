@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from bindscope.cli.printing import progress_lines
+from bindscope.streams import MAX_SEED
 
 
 def train_clip(
     name: Annotated[str, typer.Argument(help="Recipe: bag or bound.")],
     out: Annotated[Path, typer.Option("--out", help="Directory for weights and recipe; use it as embedded:DIR.")],
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps; default: the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default: the recipe's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed; default: the recipe's.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed run stopped.")] = False,
 ) -> None:
     """Train one of the small dual encoders on the project's own scenes, on one core. The last line is the directory."""

@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bindscope.concepts import ConceptSpace
 from bindscope.errors import InputError, StoreError, UnknownNameError
+from bindscope.streams import MAX_SEED
 
 CONFIG_FILE = "train.json"
 MAX_OBJECTS = 2_000_000
+MAX_STEPS = 1_000_000_000
+MAX_WEIGHTS = 2_000_000_000  # of one encoder: 8 GiB, and twice that for the optimiser
 TECHNICAL = ("device", "threads", "report_to", "checkpoint_every")  # how a run is carried out, not what it is
 
 
@@ -24,7 +27,7 @@ class TrainConfig(BaseModel):
     decide when to stop, as a share of the training objects. Widths are those of one encoder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     concepts: int = Field(2, ge=1, le=8)
     values: int = Field(16, ge=2, le=4096)
@@ -33,23 +36,23 @@ class TrainConfig(BaseModel):
     coverage: float = Field(0.8, gt=0, lt=1)
     split: Literal["connected", "random"] = "connected"
     validation: float = Field(0.1, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
     tokens: Literal["object", "concept"] = "object"
     head: Literal["linear", "product"] = "linear"
-    width: int = Field(64, ge=4)
-    layers: int = Field(2, ge=1)
-    heads: int = Field(4, ge=1)
-    feed_forward: int = Field(256, ge=4)
-    output: int = Field(64, ge=2)
+    width: int = Field(64, ge=4, le=16_384)
+    layers: int = Field(2, ge=1, le=128)
+    heads: int = Field(4, ge=1, le=256)
+    feed_forward: int = Field(256, ge=4, le=65_536)
+    output: int = Field(64, ge=2, le=16_384)
 
     optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: float = Field(1e-3, gt=0)
     muon_learning_rate: float = Field(0.02, gt=0)
     weight_decay: float = Field(0.1, ge=0)
-    warmup: int = Field(100, ge=0)
-    steps: int = Field(3000, ge=1)
-    batch: int = Field(128, ge=2)
+    warmup: int = Field(100, ge=0, le=MAX_STEPS)
+    steps: int = Field(3000, ge=1, le=MAX_STEPS)
+    batch: int = Field(128, ge=2, le=65_536)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
 
     queries: Literal["train", "all"] = "train"
@@ -60,12 +63,12 @@ class TrainConfig(BaseModel):
     precision: Literal["float32", "bf16", "auto"] = "float32"
     compile: bool = False
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
 
-    evaluate_every: int = Field(250, ge=1)
-    checkpoint_every: int = Field(250, ge=1)
-    patience: int | None = Field(None, ge=1)
-    test_scenes: int = Field(2000, ge=2)
+    evaluate_every: int = Field(250, ge=1, le=MAX_STEPS)
+    checkpoint_every: int = Field(250, ge=1, le=MAX_STEPS)
+    patience: int | None = Field(None, ge=1, le=MAX_STEPS)
+    test_scenes: int = Field(2000, ge=2, le=1_000_000)
     report_to: Literal["none", "tensorboard"] = "none"
 
     @model_validator(mode="after")
@@ -76,6 +79,11 @@ class TrainConfig(BaseModel):
             raise ValueError(f"objects_min {self.objects_min} is larger than objects {self.objects}")
         if self.values**self.concepts > MAX_OBJECTS:
             raise ValueError(f"{self.values}^{self.concepts} objects are more than {MAX_OBJECTS:,}; take fewer values")
+        weights = self.layers * self.width * (4 * self.width + 2 * self.feed_forward)
+        if weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"layers, width and feed_forward give {weights:,} weights; at most {MAX_WEIGHTS:,} are trained"
+            )
         if self.values**self.concepts < 4:
             raise ValueError("fewer than four objects cannot be split into training and held-out ones")
         return self

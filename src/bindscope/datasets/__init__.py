@@ -9,7 +9,7 @@ from typing import cast
 
 from bindscope.datasets.items import Dataset, Items
 from bindscope.errors import BindscopeWarning, InputError
-from bindscope.names import Registry, made_by
+from bindscope.names import Registry, at_home, made_by
 
 __all__ = ["Dataset", "Items", "data_kind", "dataset_names", "dataset_options", "load_dataset"]
 
@@ -67,7 +67,7 @@ def load_dataset(name: str, *, cache: Path | None = None) -> Dataset:
         raise InputError(f"{name!r} is a file name; write {_FILES[suffix]}:{name}")
     if not colon:
         raise DATASETS.unknown(prefix)
-    loader = DATASETS[prefix]
+    loader, rest = DATASETS[prefix], at_home(rest)
     if prefix in LOADERS:
         dataset = loader(rest, name, cache) if prefix in DRAWN else loader(rest, name)
     else:

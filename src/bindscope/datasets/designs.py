@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,19 +15,36 @@ from bindscope.datasets.items import Dataset, Items, query_items
 from bindscope.errors import InputError
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import SceneTable, concatenate
-from bindscope.streams import stream
+from bindscope.streams import MAX_SEED, stream
 
 MAX_ROWS = 2_000_000
+MAX_OBJECTS = 100_000  # each of them is a query and a candidate
+_DIGITS = 9  # of a size; more could not be meant
 OPTIONS = {
     "m": Option(2, int, 1, 8),
     "same": Option(False, bool),
     "singles": Option(False, bool),
     "replicates": Option(1, int, 1, 1000),
     "scenes": Option(None, int, 1, MAX_ROWS),
-    "seed": Option(0, int, 0),
+    "seed": Option(0, int, 0, MAX_SEED),
 }
 SYMBOLIC_OPTIONS = {**OPTIONS, "places": Option(False, bool)}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def refuse_many_objects(sizes: Sequence[int], listed: int | None = None) -> None:
+    """Raise InputError where concepts of these sizes span more objects than a design here takes, before any is made.
+
+    listed: how many of them may occur (None: all).
+
+    >>> refuse_many_objects((300, 300))
+    """
+    count = math.prod(sizes) if listed is None else listed
+    if count > MAX_OBJECTS or max(sizes) > MAX_OBJECTS:
+        shown = " x ".join(f"{size:,}" for size in sizes)
+        raise InputError(
+            f"{shown} values give {count:,} objects, and a design here takes at most {MAX_OBJECTS:,}; take fewer values"
+        )
 
 
 def count_scenes(n_objects: int, m: int, same: bool) -> int:
@@ -128,9 +146,17 @@ def one_object_scenes(space: ConceptSpace, m: int) -> list[SceneTable]:
 def symbolic_space(base: str) -> ConceptSpace:
     """Concepts a, b, c, ... of the sizes in `16x16x4`; values a0, a1, ..."""
     numbers = base.lower().split("x")
-    if not all(number.isascii() and number.isdigit() and int(number) >= 1 for number in numbers) or len(numbers) > 26:
-        raise InputError(f"symbolic: expects sizes such as symbolic:16x16 or symbolic:8x8x8, got 'symbolic:{base}'")
+    if not all(_is_size(number) for number in numbers) or len(numbers) > len(LETTERS):
+        raise InputError(
+            f"symbolic: expects sizes such as symbolic:16x16 or symbolic:8x8x8, got 'symbolic:{base[:80]}'; a size has at "
+            f"most {_DIGITS} digits"
+        )
+    refuse_many_objects([int(number) for number in numbers])
     return ConceptSpace.of([(LETTERS[k], [f"{LETTERS[k]}{v}" for v in range(int(n))]) for k, n in enumerate(numbers)])
+
+
+def _is_size(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= _DIGITS and int(word) >= 1
 
 
 def _table(space: ConceptSpace, codes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> SceneTable:

@@ -39,7 +39,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from bindscope.concepts import ConceptSpace, IntArray
 from bindscope.datasets.captions import LEADS, Template, default_templates
-from bindscope.datasets.designs import MAX_ROWS
+from bindscope.datasets.designs import MAX_OBJECTS, MAX_ROWS
 from bindscope.datasets.headers import refuse_reserved
 from bindscope.datasets.items import Dataset
 from bindscope.datasets.spellings import alike_note
@@ -47,6 +47,7 @@ from bindscope.datasets.text import TextScenes, build
 from bindscope.errors import BindscopeError, InputError, StoreError, UnknownNameError
 from bindscope.files import refuse_irregular
 from bindscope.names import Option, read_options, split_options
+from bindscope.streams import MAX_SEED
 
 OPTIONS = {
     "m": Option(None, int, 1, 3),
@@ -55,7 +56,7 @@ OPTIONS = {
     "replicates": Option(None, int, 1),
     "article": Option(None, bool),
     "scenes": Option(None, int, 1, MAX_ROWS),
-    "seed": Option(None, int, 0),
+    "seed": Option(None, int, 0, MAX_SEED),
     "keep_spellings": Option(None, bool),
 }
 
@@ -76,7 +77,7 @@ WORD_OPTIONS = {
     "article": Option(False, bool),
     "bare": Option(False, bool),
     "scenes": Option(None, int, 1, MAX_ROWS),
-    "seed": Option(0, int, 0),
+    "seed": Option(0, int, 0, MAX_SEED),
 }
 
 
@@ -111,7 +112,7 @@ class Recipe(BaseModel):
     article: StrictBool = False
     replicates: Annotated[StrictInt, Field(ge=1)] | None = None
     scenes: Annotated[StrictInt, Field(ge=1, le=MAX_ROWS)] | None = None
-    seed: Annotated[StrictInt, Field(ge=0)] = 0
+    seed: Annotated[StrictInt, Field(ge=0, le=MAX_SEED)] = 0
     keep_spellings: StrictBool | None = None
     objects: Annotated[list[Cells], Field(min_length=1)] | None = None
     exclude: list[Cells] = []
@@ -230,8 +231,8 @@ def _objects(recipe: Recipe, space: ConceptSpace) -> IntArray | None:
     if recipe.objects is None and not recipe.exclude:
         return None
     if recipe.objects is None:
-        if space.n_objects > MAX_ROWS:
-            raise InputError(f"exclude needs at most {MAX_ROWS:,} objects, the concepts give {space.n_objects:,}")
+        if space.n_objects > MAX_OBJECTS:
+            raise InputError(f"exclude needs at most {MAX_OBJECTS:,} objects, the concepts give {space.n_objects:,}")
         ids = np.arange(space.n_objects, dtype=np.int64)
     else:
         ids = np.array([_object_id(space, cells) for cells in recipe.objects], dtype=np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bindscope.concepts import ABSENT, ConceptSpace, IntArray
 from bindscope.datasets.captions import Template, paraphrases, phrases_of
-from bindscope.datasets.designs import MAX_ROWS, scene_codes
+from bindscope.datasets.designs import MAX_ROWS, refuse_many_objects, scene_codes
 from bindscope.datasets.items import Dataset, Items, Wording, query_items
 from bindscope.errors import InputError
 from bindscope.scenes import SceneTable
@@ -47,6 +47,7 @@ class TextScenes:
 
 def build(spec: TextScenes, name: str) -> Dataset:
     """Captions, scenes and queries of a specification: scenes of m objects first, wording by wording, then singles."""
+    refuse_many_objects(spec.space.sizes, None if spec.objects is None else len(spec.objects))
     slots = spec.templates[0].slots
     codes = scene_codes(len(spec.ids), slots, spec.same, spec.sample, spec.seed)
     singles = scene_codes(len(spec.ids), 1, same=True)

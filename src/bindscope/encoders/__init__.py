@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bindscope.encoders.base import Encoder, Settings
 from bindscope.encoders.module import code_digest
 from bindscope.errors import InputError
-from bindscope.names import Registry, made_by
+from bindscope.names import Registry, at_home, made_by
 
 __all__ = ["Encoder", "encoder_names", "load_encoder"]
 
@@ -62,7 +62,7 @@ def load_encoder(
         raise InputError(f"{name!r} names no kind of encoder; for a sentence-transformers model write st:{name}")
     if not colon:
         raise ENCODERS.unknown(prefix)
-    loader = ENCODERS[prefix]
+    loader, rest = ENCODERS[prefix], at_home(rest)
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch size must be at least 1, got {batch_size}")
     if prompt is not None and prefix in LOADERS and prefix not in PROMPTED:

@@ -26,6 +26,7 @@ from bindscope.encoders.base import Encoder, Settings, Vectors
 from bindscope.errors import InputError, UnknownNameError
 from bindscope.names import Option, read_options, split_options
 from bindscope.scenes import BoolArray
+from bindscope.streams import MAX_SEED
 
 KINDS = ("bag", "object", "mixed", "product")
 OPTIONS = {
@@ -33,7 +34,7 @@ OPTIONS = {
     "noise": Option(0.0, float, 0.0, 1e6),
     "slots": Option("shared", choices=("shared", "own")),
     "rank": Option(None, int, 1, 65536),
-    "seed": Option(0, int, 0),
+    "seed": Option(0, int, 0, MAX_SEED),
     "sides": Option("same", choices=("same", "own")),
 }
 MANY = 4096  # means over objects take at most so many of them

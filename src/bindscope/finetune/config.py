@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bindscope.errors import InputError, StoreError
 from bindscope.finetune.captions import Recipe
+from bindscope.streams import MAX_SEED
 
 CONFIG_FILE = "finetune.json"
 TECHNICAL = ("threads", "checkpoint_every", "asked")  # how a run is carried out, not what it is
@@ -26,17 +27,17 @@ class FinetuneConfig(BaseModel):
     before and after.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str
     data: str = "built-in"
     coverage: float = Field(0.5, gt=0, lt=1)
     held_out_values: float = Field(0.15, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
     train: str = Field("all", pattern=r"^(all|last:[1-9]\d*|lora:[1-9]\d*)$")
-    steps: int = Field(100, ge=1)
-    batch: int = Field(24, ge=2)
+    steps: int = Field(100, ge=1, le=10_000_000)
+    batch: int = Field(24, ge=2, le=65_536)
     learning_rate: float = Field(3e-4, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
@@ -44,9 +45,9 @@ class FinetuneConfig(BaseModel):
 
     query_weight: float = Field(1.0, ge=0)
     keep_weight: float = Field(8.0, ge=0)
-    keep_batch: int = Field(32, ge=2)
-    keep_captions: int = Field(24, ge=0)
-    keep_texts: int = Field(3000, ge=2)
+    keep_batch: int = Field(32, ge=2, le=65_536)
+    keep_captions: int = Field(24, ge=0, le=65_536)
+    keep_texts: int = Field(3000, ge=2, le=1_000_000)
     keep_digest: str | None = None
     similarity_weight: float = Field(100.0, ge=0)
     average: float | None = Field(None, gt=0, le=1)
@@ -61,11 +62,11 @@ class FinetuneConfig(BaseModel):
     wordings: int | None = Field(None, ge=2)
 
     precision: Literal["float32", "bf16", "auto"] = "auto"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=1024)
     evaluate_every: int = Field(50, ge=1)
     checkpoint_every: int = Field(50, ge=1)
     patience: int | None = Field(None, ge=1)
-    asked: int = Field(400, ge=8)
+    asked: int = Field(400, ge=8, le=1_000_000)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -24,7 +24,17 @@ from bindscope.encoders import Encoder
 from bindscope.errors import InputError, StoreError, TableError, VectorsError
 from bindscope.parallel import one_thread
 from bindscope.results import Record, Results
-from bindscope.run_directory import SCHEMA_VERSION, RunWriter, config_hash, now, open_run, versions, write_text
+from bindscope.run_directory import (
+    SCHEMA_VERSION,
+    RunWriter,
+    config_hash,
+    locked,
+    now,
+    open_run,
+    refuse_unwritable,
+    versions,
+    write_text,
+)
 from bindscope.runs.controls import controls
 from bindscope.runs.costs import about, seconds
 from bindscope.runs.pairs import run_pairs
@@ -85,6 +95,8 @@ def run_diagnosis(
 ) -> Run:
     """The same for settings in one object."""
     store = cache or default_cache()
+    if out is not None:
+        refuse_unwritable(out)
     if data_kind(settings.data) == "pairs":
         return Run(*run_pairs(settings, out, store, resume, progress))
     say = progress or (lambda text: None)
@@ -92,7 +104,7 @@ def run_diagnosis(
     for note in other_counts_note(dataset.table):
         say(note)
     _refuse_hopeless(dataset.table)
-    _refuse_too_wide(dataset.table, settings)
+    _refuse_too_wide(dataset.table, settings.analyses)
     encoder = settings.encoder()
     digest = config_hash(_identity(settings, dataset))
     with open_run(out or Path("runs") / digest, digest, resume) as writer:
@@ -137,17 +149,20 @@ def embed_data(settings: Settings, out: Path, cache: Path | None = None) -> tupl
 
     Raises StoreError where `out` is a run directory.
     """
+    refuse_unwritable(out)
     if (out / "config.json").exists():
         raise StoreError(f"{out} is a run directory, whose embeddings would be replaced; give another --out")
     dataset, encoder = load_dataset(settings.data, cache=cache), settings.encoder()
     found = embed(encoder, dataset, cache=cache or default_cache(), batch_size=settings.batch_size, progress=True)
-    save_embeddings(found, out)
+    with locked(out):
+        save_embeddings(found, out)
     return found, tuple(encoder.notes)
 
 
 def audit_data(data: str, seed: int = 0) -> tuple[Results, tuple[str, ...]]:
     """What scenes alone decide, without a model: records of the audit, and notes on what is left out."""
     table = load_dataset(data).table
+    _refuse_too_wide(table, ("audit",))
     context = Context.of_table(table, seed)
     records = context.records("audit", analyses()["audit"].measured(context))
     return Results(records).stamped(dataset=data, version=bindscope.__version__), other_counts_note(table)
@@ -219,10 +234,10 @@ def _refuse_hopeless(table: SceneTable) -> None:
         )
 
 
-def _refuse_too_wide(table: SceneTable, settings: Settings) -> None:
+def _refuse_too_wide(table: SceneTable, names: Sequence[str]) -> None:
     """Designs that no least-squares fit here can hold are refused before the vectors are made."""
     main = table.take(table.rows_with(table.headline_count))
-    for name in settings.analyses:
+    for name in names:
         width = analyses()[name].width(main)
         if width > MAX_COLUMNS:
             raise InputError(

@@ -20,7 +20,7 @@ from bindscope.finetune.config import FinetuneConfig, make_config
 from bindscope.finetune.keep import read_texts
 from bindscope.finetune.vocabulary import divide, load_words
 from bindscope.results import Results
-from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, versions, write_text
+from bindscope.run_directory import SCHEMA_VERSION, config_hash, locked, now, versions, write_text
 from bindscope.runs.tuned_pairs import pair_records, read_pairs
 
 RUN = "run"  # the run directory within the model's directory
@@ -66,7 +66,14 @@ def finetune_model(
     directory = Path(out)
     _refuse_foreign(directory)
     train = _trainer()
-    tuned = train(config, directory / RUN, kept, progress)
+    with locked(directory):
+        return _finetuned(config, directory, keep, natural, say, train(config, directory / RUN, kept, progress))
+
+
+def _finetuned(
+    config: FinetuneConfig, directory: Path, keep: str | Path | None, natural: Any, say: Say, tuned: Any
+) -> Finetuned:
+    model, data = config.model, config.data
     say("choosing the share of the tuned weights")
     share = choose_average(tuned, config.seed)
     records = before_after(tuned, share, config.seed, config.asked, say)

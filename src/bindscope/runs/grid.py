@@ -29,10 +29,11 @@ from bindscope.learners.registry import load_approximator
 from bindscope.learners.words import PREFIX, Words
 from bindscope.parallel import cores, run_jobs
 from bindscope.results import Record, Results
-from bindscope.run_directory import amend_config, read_config, replace_records
+from bindscope.run_directory import amend_config, locked, read_config, replace_records
 from bindscope.runs.cells import Cell, Store
 from bindscope.scenes import SceneTable
 from bindscope.splits import TEST, TRAIN, ObjectMethod, ObjectSplit, split_objects
+from bindscope.streams import MAX_SEED
 
 INPUTS, SPLITS = ("indices", "words"), ("connected", "random")
 COVERAGES = tuple(step / 10 for step in range(1, 10))
@@ -103,8 +104,8 @@ class Settings:
             raise InputError("no coverage was asked for; give some like 0.5,0.8")
         if self.splits < 1:
             raise InputError(f"--splits must be at least 1, got {self.splits}")
-        if self.seed < 0:
-            raise InputError(f"the seed must be 0 or larger, got {self.seed}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"the seed must be 0 or larger and below 2^63, got {self.seed}")
         for name in self.learners:
             load_approximator(name, self.tune)  # a wrong name is refused before any work
 
@@ -137,8 +138,13 @@ def run_complexity(
     `__main__` anew, so a script needs its `if __name__ == "__main__"`; learners made by `register` need workers=1.
     Raises StoreError where the run has no embeddings, TableError where nothing can be held out.
     """
-    directory, say = Path(run), progress or (lambda text: None)
+    directory = Path(run)
     config = read_config(directory)
+    with locked(directory):
+        return _run_grid(directory, config, settings, progress or (lambda text: None), workers)
+
+
+def _run_grid(directory: Path, config: Mapping[str, Any], settings: Settings, say: Say, workers: int | None) -> Results:
     context = Context(load_embeddings(directory), settings.seed, say)
     cells = grid(settings, context.table)
     store = _store(directory, config, settings)

@@ -301,6 +301,9 @@ def gate_pairs(
         raise InputError("the gate needs at least one model")
     if len(set(models)) < len(models):
         raise InputError(f"{next(m for m in models if list(models).count(m) > 1)} is given twice; give each model once")
+    for model in models[1:]:  # a wrong name or a missing library is found before the first one is asked
+        if not model.startswith(OUTCOMES):
+            replace(settings, model=model).encoder()
     found: list[PairGate] = []
     credits: list[Credits] = []
     for model in models:

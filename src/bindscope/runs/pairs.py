@@ -23,7 +23,7 @@ from bindscope.datasets.pairs import PairNote, PairSet, load_pairs
 from bindscope.embeddings.pairs import embed_pairs
 from bindscope.errors import BindscopeWarning, MissingExtraError, StoreError
 from bindscope.results import Record, Results
-from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, open_run, versions, write_text
+from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, open_run, refuse_unwritable, versions, write_text
 from bindscope.runs.settings import Settings
 from bindscope.show.run import PAIRS
 from bindscope.streams import stream
@@ -86,6 +86,8 @@ def run_pairs(
     progress: Progress | None = None,
 ) -> tuple[Path, Results, dict[str, Any]]:
     """Judge a model on pairs and write the run directory; gives it with results and config."""
+    if out is not None:
+        refuse_unwritable(out)
     context, fidelity = pair_context(settings, cache, progress)
     pairs = context.pairs
     digest = config_hash(_identity(settings, pairs))

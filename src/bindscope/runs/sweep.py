@@ -15,42 +15,53 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bindscope.controlled.config import PRESETS, TECHNICAL, TrainConfig, make_config
 from bindscope.errors import InputError, StoreError, UnknownNameError
 from bindscope.files import whole_file
 from bindscope.parallel import cores, run_jobs
 from bindscope.results import Results, read_results
-from bindscope.streams import stream
+from bindscope.run_directory import locked
+from bindscope.streams import MAX_SEED, stream
 
 TABLE = "models"
+MAX_MODELS = 100_000
 Say = Callable[[str], None]
 
 
 class Span(BaseModel):
     """A range to draw from, evenly, or evenly in the logarithm."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     low: float
     high: float
     log: bool = False
     whole: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is larger than high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a range in the logarithm needs a low above 0 and has {self.low:g}")
+        return self
 
 
 class RandomPart(BaseModel):
     """How many settings to draw, and from what: a list of choices, or a range."""
 
     model_config = ConfigDict(extra="forbid")
-    count: int = Field(ge=1, le=100_000)
-    seed: int = Field(0, ge=0)
+    count: int = Field(ge=1, le=MAX_MODELS)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     settings: dict[str, list[Any] | Span]
 
 
@@ -100,16 +111,26 @@ def make_spec(content: dict[str, Any], label: str = "sweep") -> SweepSpec:
     try:
         spec = SweepSpec(**content)
     except ValidationError as error:
-        problem = error.errors()[0]
+        every = error.errors()
+        kinds = ("list_type", "model_type")  # of a range the complaint that it is no list says nothing, and the reverse
+        problem = next((one for one in every if one["type"] not in kinds), every[0])
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             raise InputError(f"{label}: {UnknownNameError('key', where, SweepSpec.model_fields)}") from None
-        raise InputError(f"{label}: {where}: {problem['msg'].lower()}, got {problem['input']!r}"[:300]) from None
+        said = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{label}: {where}: {said.lower()}, got {problem['input']!r}"[:300]) from None
     if spec.preset not in PRESETS:
         raise UnknownNameError("preset", spec.preset, PRESETS)
     empty = [name for name, values in spec.grid.items() if not values]
     if empty:
         raise InputError(f"{label}: grid.{empty[0]} has no values; give at least one")
+    count = (
+        math.prod(map(len, spec.grid.values())) * max(len(spec.points), 1) * (spec.random.count if spec.random else 1)
+    )
+    if count > MAX_MODELS:
+        raise InputError(
+            f"{label}: these are {count:,} models and a sweep takes at most {MAX_MODELS:,}; give fewer values"
+        )
     twice = set(spec.grid) & {name for point in spec.points for name in point}
     if twice:
         raise InputError(f"{label}: {min(twice)} stands in grid and in points; leave it out of one of them")
@@ -195,7 +216,13 @@ def run_sweep(
     configs: Sequence[TrainConfig], out: Path, engine: str = "local", workers: int | None = None, say: Say | None = None
 ) -> list[dict[str, Any]]:
     """Train what is not finished and return one row a model; the table is written after every model."""
-    tell = say or (lambda text: None)
+    with locked(out):
+        return _swept(configs, out, engine, workers, say or (lambda text: None))
+
+
+def _swept(
+    configs: Sequence[TrainConfig], out: Path, engine: str, workers: int | None, tell: Say
+) -> list[dict[str, Any]]:
     planned = plan(configs, out, workers)
     left = planned.left
     tell(f"{len(configs):,} models, {len(left):,} to train, about {_duration(planned.seconds)}")

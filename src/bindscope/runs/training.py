@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bindscope
 from bindscope.analyses.context import Context
@@ -13,7 +13,10 @@ from bindscope.analyses.training.measure import training_outcomes
 from bindscope.controlled.config import TrainConfig, symbolic_name
 from bindscope.errors import MissingExtraError
 from bindscope.results import Results
-from bindscope.run_directory import SCHEMA_VERSION, config_hash, now, versions, write_text
+from bindscope.run_directory import SCHEMA_VERSION, config_hash, locked, now, versions, write_text
+
+if TYPE_CHECKING:
+    from bindscope.controlled.train import Trained
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -27,7 +30,11 @@ def train_run(config: TrainConfig, out: Path, progress: Progress | None = None) 
         from bindscope.controlled.train import train
     except ImportError as error:
         raise MissingExtraError("bindscope train", "torch", "text") from error
-    trained = train(config, out, progress)
+    with locked(out):
+        return _trained(config, out, train(config, out, progress))
+
+
+def _trained(config: TrainConfig, out: Path, trained: Trained | None) -> Results:
     assert trained is not None
     digest = config_hash(config.model_dump(exclude={"threads", "report_to", "device"}))
     table = next(iter(trained.found.values())).table

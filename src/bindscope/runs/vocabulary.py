@@ -96,6 +96,8 @@ def gate_vocabulary(
     shown = np.unique(captions.items.rows[: len(captions.scenes)])
     some = dataset.take(np.searchsorted(dataset.items.rows, shown[shown >= 0]))
     judged, context = [], None
+    for model in models[1:]:  # a wrong name or a missing library is found before the first one is asked
+        load_encoder(model, device=device, batch_size=batch_size, prompt=prompt)
     for model in models:
         if progress is not None:
             progress(f"{model} on {len(some)} scenes and {len(captions.items)} captions")

@@ -29,4 +29,5 @@ ANALYSIS = Analysis(
     },
     section="bindscope.analyses.audit.section:build",
     table="bindscope.show.tables:no_table",
+    columns="bindscope.design:object_columns",
 )
