@@ -197,7 +197,7 @@ def test_degenerate_but_possible(run: Run, tmp_path: Path) -> None:
 def test_an_unwritable_directory_is_said(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert "file" in run("diagnose", "planted:bag", "--data", "text:3x3", "--out", "file/run").error
-    assert "no run directory" in run("diagnose", "planted:bag", "--data", "text:3x3", "--out", "file").error
+    assert "is no directory" in run("diagnose", "planted:bag", "--data", "text:3x3", "--out", "file").error
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     assert "no run directory" in run("diagnose", "planted:bag", "--data", "text:3x3", "--out", "mine").error

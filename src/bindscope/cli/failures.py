@@ -34,6 +34,8 @@ def ended(command: Callable[[], Any]) -> int:
         try:
             code = command()
             sys.stdout.flush()
+            if code == STOPPED:  # typer turns Ctrl-C into its code, without a word
+                return say_stopped()
             return code if isinstance(code, int) else 0
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place that ends a command
             return _exit_code(error)
