@@ -281,6 +281,31 @@ def pair_records() -> list[Record]:
     return [*found, record("pairs", "n_odd_items", 1.0, target="duplicate", extra=note)]
 
 
+def readout_records() -> list[Record]:
+    """A ladder of read-outs with its control, by slot and across slots."""
+    found = []
+    for rung, value in (("linear", 0.49), ("bilinear", 0.97), ("network", 0.98)):
+        words = {"estimator": rung, "target": "ambiguous", "split": "held_out", "chance": 0.5}
+        found.append(record("readouts", "binding_preference", value, 0.04, **words))
+        found.append(record("readouts", "binding_within_bag", value / 2, 0.05, **words))
+    control = {"control": "shuffled scenes"}
+    words = {"estimator": "network", "target": "ambiguous", "split": "held_out", "chance": 0.5}
+    found.append(record("readouts", "binding_preference", 0.51, 0.04, extra=control, **words))
+    words = {"estimator": "by_slot", "target": "closed", "split": "test", "chance": 0.5}
+    found.append(record("readouts", "binding_preference", 0.99, 0.02, **words))
+    words = {"estimator": "linear", "target": "held_out", "split": "held_out", "chance": 0.01}
+    return [*found, record("readouts", "across_slots", 0.02, 0.01, **words)]
+
+
+def finetune_records() -> list[Record]:
+    """A model before and after it was tuned."""
+    words = {"estimator": "base", "split": "test", "chance": 0.5}
+    return [
+        record("finetune", "swap_accuracy", 0.44, 0.05, target="closed", **words),
+        record("finetune", "similarity_kept", 0.93, 0.01, target="keep", estimator="averaged"),
+    ]
+
+
 def every_record() -> list[Record]:
     """All of them."""
     return [
@@ -291,6 +316,8 @@ def every_record() -> list[Record]:
         *editing_records(),
         *later_records(),
         *pair_records(),
+        *readout_records(),
+        *finetune_records(),
         *audit_records(),
     ]
 
