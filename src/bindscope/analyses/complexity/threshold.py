@@ -33,6 +33,7 @@ REACHED = 0.25  # share of the rise that may be missing at either end of the ran
 RECOGNITION = (0.0, 1.0)  # bounds of the asymptotes of a share of objects
 DRAWS = 199  # lines that the F of the curve is held against
 SURE = 0.05
+SHIFTED = 0.25  # p-value from which on models are taken to shift the rise: rather too wide than too narrow
 _TAKEN = 4  # numbers that a logistic is fitted by
 _ALIKE = 1e-12
 _AT_ONCE = 64  # curves fitted together: 2 MB an array
@@ -87,7 +88,7 @@ def coverage_threshold(
     x, y, owner = x[here], y[here], owner[here]
     if len(np.unique(x)) < FEWEST:
         return _none(f"fewer than {FEWEST} coverages")
-    curve = _Curve(x, y, owner, _Grid.of(x, bounds))
+    curve = _Curve(x, y, owner, _Grid.of(x, bounds)).level()
     gain = _line_gain(x, y, bounds)
     why = curve.missing(gain, seed, draws)
     if why:
@@ -105,6 +106,16 @@ class _Curve:
     y: FloatArray
     owner: IntArray
     grid: _Grid
+    levels: int = 0  # degrees of freedom that went into levels of models
+
+    def level(self) -> _Curve:
+        """The curve without what each model adds to all of its values, which says nothing on where it rises."""
+        sizes = np.bincount(self.owner)
+        if (sizes > _TAKEN).sum() < 2:
+            return self
+        left = self.y - self.fit.curve(self.x)[0]
+        own = np.where(sizes > _TAKEN, np.bincount(self.owner, left) / np.maximum(sizes, 1), 0.0)
+        return _Curve(self.x, self.y - own[self.owner], self.owner, self.grid, int((sizes > _TAKEN).sum()) - 1)
 
     @cached_property
     def fit(self) -> _Fits:
@@ -114,7 +125,7 @@ class _Curve:
     @property
     def free(self) -> int:
         """Degrees of freedom that a logistic leaves."""
-        return len(self.y) - _TAKEN
+        return len(self.y) - _TAKEN - self.levels
 
     @property
     def floor(self) -> float:
@@ -205,10 +216,12 @@ class _Curve:
             return 0.0
         share = _logistic(self.x, self.fit.middle[:, None], self.fit.slope[:, None])[0]
         steep = -(self.fit.high[0] - self.fit.low[0]) * self.fit.slope[0] * share * (1 - share)
+        if self.levels:
+            steep = steep - (np.bincount(self.owner, steep) / np.maximum(sizes, 1))[self.owner]
         along = np.bincount(self.owner, steep * (self.y - self.fit.curve(self.x)[0]))[some]
         weight = np.maximum(np.bincount(self.owner, steep**2)[some], 1e-300)
         found, chance = float(np.var(along / weight, ddof=1)), float(np.mean(self.noise / weight))
-        if found <= chance * float(fdtri(len(some) - 1, self.free, 1 - SURE)):
+        if found <= chance * float(fdtri(len(some) - 1, self.free, 1 - SHIFTED)):
             return 0.0
         return float(stdtrit(len(some) - 1, 0.975)) * float(np.sqrt((found - chance) / len(some)))
 
