@@ -174,8 +174,8 @@ class RunWriter:
         """Records of an analysis that an earlier run finished, else None."""
         file = self.partial / "parts" / f"{name}.json"
         try:
-            return [Record(**row) for row in json.loads(file.read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError, AttributeError, InputError):
+            return read_signed(file)
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, InputError):
             return None  # not there, cut short, or of another version: it is made again
 
     def refused(self) -> None:
@@ -185,7 +185,7 @@ class RunWriter:
 
     def keep(self, name: str, records: Sequence[Record]) -> None:
         """Store the records of a finished analysis."""
-        write_text(self.partial / "parts" / f"{name}.json", Results(records).to_json())
+        write_signed(self.partial / "parts" / f"{name}.json", records)
 
     def complete(self, config: Mapping[str, Any], results: Results) -> Path:
         """Write config and results and move the run to its final place, replacing an older run there."""
@@ -230,6 +230,21 @@ def write_text(file: Path, text: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def write_signed(file: Path, records: Sequence[Record]) -> None:
+    """Records of a step of a run that may be killed, as JSON with their digest."""
+    text = Results(records).to_json()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    write_text(file, json.dumps({"sha256": digest, "records": text}, ensure_ascii=False))
+
+
+def read_signed(file: Path) -> list[Record]:
+    """What `write_signed` wrote; raises StoreError for a digest that does not fit, others where it is cut short."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if hashlib.sha256(content["records"].encode()).hexdigest() != content["sha256"]:
+        raise StoreError(f"{file} was altered: its checksum does not fit; make it again")
+    return [Record(**row) for row in json.loads(content["records"])]
 
 
 def _foreign(directory: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bindscope.controlled.config import TrainConfig
-from bindscope.errors import MissingExtraError
+from bindscope.errors import MissingExtraError, StoreError
 from bindscope.files import whole_file
 from bindscope.results import Record
 
@@ -30,13 +30,32 @@ def read_log(directory: Path) -> list[dict[str, Any]]:
     file = directory / LOG_FILE
     if not file.exists():
         return []
-    lines = []
-    for text in file.read_text(encoding="utf-8").splitlines():
+    try:
+        texts = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {file}: {error}; train again") from error
+    lines: list[dict[str, Any]] = []
+    for number, text in enumerate(texts, 1):
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
             break
+        if not _is_line(line):
+            raise StoreError(
+                f"{file}, line {number}: expected a step and numbers by name, got {text[:60]!r}; train again"
+            )
+        lines.append(line)
     return lines
+
+
+def _is_line(line: Any) -> bool:
+    """Whether a line holds a step and, by name, numbers or numbers of one side."""
+    if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+        return False
+    sides = [value.values() for value in line.values() if isinstance(value, dict)]
+    flat = [value for value in line.values() if not isinstance(value, dict)]
+    numbers = [*flat, *(value for side in sides for value in side)]
+    return all(value is None or isinstance(value, (int, float)) for value in numbers)
 
 
 def log_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:

@@ -126,6 +126,9 @@ def load_embeddings(directory: str | Path) -> Embeddings:
         raise StoreError(
             f"{folder / VECTORS_FILE} has schema {record.get('schema')}, this version reads {SCHEMA}; embed again"
         )
+    missing = {"concepts", "fidelity", "model", "dataset", "modality"} - set(record)
+    if missing or "candidates" not in arrays:
+        raise StoreError(f"{folder / VECTORS_FILE} has no {min(missing | {'candidates'})!r}; embed again")
     space = ConceptSpace.of(record["concepts"])
     table = replace(_read_scenes(folder / SCENES_FILE, space), candidates=arrays["candidates"])
     if len(table) != len(arrays["vectors"]):

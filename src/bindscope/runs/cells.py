@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,12 +13,12 @@ import numpy as np
 import bindscope
 from bindscope.analyses.complexity.judging import CrossProbes, Judged
 from bindscope.analyses.complexity.measure import JudgedCell
-from bindscope.errors import StoreError
+from bindscope.errors import InputError, StoreError
 from bindscope.files import read_tensors, write_tensors
 from bindscope.learners.base import Fitted
 from bindscope.probes import Probe, ProbeSet
-from bindscope.results import Record, Results
-from bindscope.run_directory import config_hash, write_text
+from bindscope.results import Record
+from bindscope.run_directory import config_hash, read_signed, write_signed
 
 SIDES = ("train", "test", "mixed")
 
@@ -93,13 +92,13 @@ class Store:
     def finished(self, families: Sequence[str]) -> list[Record] | None:
         """Code lengths of an earlier call that was killed after them, else None."""
         try:
-            return [Record(**row) for row in json.loads(self._lengths(families).read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError):
+            return read_signed(self._lengths(families))
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, InputError):
             return None  # not there, or cut short: they are made again
 
     def finish(self, families: Sequence[str], records: Sequence[Record]) -> None:
         """Keep finished code lengths."""
-        write_text(self._lengths(families), Results(records).to_json())
+        write_signed(self._lengths(families), records)
 
     def _lengths(self, families: Sequence[str]) -> Path:
         return self.directory / f"{config_hash({**self.inputs, 'codelength': list(families)})}.json"

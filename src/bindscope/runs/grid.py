@@ -140,6 +140,9 @@ def run_complexity(
     """
     directory = Path(run)
     config = read_config(directory)
+    for name in ("hash", "model", "data"):
+        if not isinstance(config.get(name), str):
+            raise StoreError(f"{directory / 'config.json'}: {name!r} is missing or no text; make the run again")
     with locked(directory):
         return _run_grid(directory, config, settings, progress or (lambda text: None), workers)
 
