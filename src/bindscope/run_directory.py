@@ -111,8 +111,10 @@ def locked(directory: Path) -> Iterator[None]:
         return
     with file:
         _refuse_busy(file, directory)
+        sweep(directory)
         try:
             yield
+            sweep(directory)
         finally:
             place.unlink(missing_ok=True)
 
