@@ -260,3 +260,35 @@ def test_machine_pattern_finds(line: str) -> None:
 @pytest.mark.parametrize("line", ["../shared/work/x", "docs/home/page", "this work/that root", "/usr/bin/env"])
 def test_machine_pattern_leaves_alone(line: str) -> None:
     assert not MACHINE.search(line)
+
+
+def listed_modules(page: str) -> set[str]:
+    """Paths below src of the modules that the tree of a page lists."""
+    tree = page.split("## The tree")[1].split("```")[1]
+    found, folders = set(), list[str]()
+    for line in filter(str.strip, tree.splitlines()):
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        folders = [*folders[:depth], name.rstrip("/")]
+        found.add("/".join(folders) + ("/__init__.py" if name.endswith("/") else ""))
+    return found
+
+
+def test_the_map_shows_the_tree() -> None:
+    """docs/architecture.md lists every module and nothing else."""
+    disk = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in tracked_files()
+        if path.suffix == ".py" and path.is_relative_to(ROOT / "src")
+    }
+    assert listed_modules((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")) == disk
+
+
+def test_a_module_that_is_missing_from_the_map_is_seen() -> None:
+    page = "## The tree\n\n```\nbindscope/   the package\n  a.py   one\n  b/   two\n    c.py   three\n```\n"
+    assert listed_modules(page) == {
+        "bindscope/__init__.py",
+        "bindscope/a.py",
+        "bindscope/b/__init__.py",
+        "bindscope/b/c.py",
+    }
