@@ -205,7 +205,7 @@ def test_editing_has_every_estimator_split_target_and_part(edited: Results) -> N
     assert {r.split for r in top1.select(estimator="single")} == {"held_out"}
     assert {r.split for r in top1.select(estimator="avg")} == {"in_sample", "held_out"}
     keys = {key for r in top1 for key in r.extra}
-    assert keys == {"concept", "slot", "other", "minus", "strength", "order"}
+    assert keys == {"concept", "slot", "other", "minus", "strength", "order", "protocol"}
     half = top1.select(lambda r: r.extra.get("strength") == 0.5, target="object").records[0]
     assert (half.value or 0.0) < 0.7
 
