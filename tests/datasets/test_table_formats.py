@@ -39,9 +39,9 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "t.tab": lambda: text("\t"),
     "t.jsonl": lines,
     "t.ndjson": lambda: b"\xef\xbb\xbf\n" + lines() + b"\n\n",
-    "t.csv.gz": lambda: gzip.compress(text(",")),
-    "t.tsv.gz": lambda: gzip.compress(text("\t")),
-    "t.jsonl.gz": lambda: gzip.compress(lines()[:100]) + gzip.compress(lines()[100:]),
+    "t.csv.gz": lambda: gzip.compress(text(","), mtime=0),
+    "t.tsv.gz": lambda: gzip.compress(text("\t"), mtime=0),
+    "t.jsonl.gz": lambda: gzip.compress(lines()[:100], mtime=0) + gzip.compress(lines()[100:], mtime=0),
 }
 
 
@@ -86,11 +86,11 @@ def test_json_lines_of_numbers_nulls_and_other_keys(tmp_path: Path) -> None:
         ),
         ("t.tsv", text(","), "separated by commas, expected tabs; save the file with tabs"),
         ("t.csv", text("\t"), "separated by tabs, expected commas"),
-        ("t.csv", gzip.compress(text(",")), "gzip data: give it a name in .gz"),
+        ("t.csv", gzip.compress(text(","), mtime=0), "gzip data: give it a name in .gz"),
         ("t.csv", b"PK\x03\x04rest", "zip archive or spreadsheet: save it as CSV"),
         ("t.csv.gz", text(","), "Not a gzipped file|not a whole gzip file"),
-        ("t.csv.gz", gzip.compress(text(","))[:-9], "not a whole gzip file|cannot read"),
-        ("t.csv.gz", gzip.compress(text(","))[:20] + b"\xff" * 30, "not a whole gzip file|cannot read"),
+        ("t.csv.gz", gzip.compress(text(","), mtime=0)[:-9], "not a whole gzip file|cannot read"),
+        ("t.csv.gz", gzip.compress(text(","), mtime=0)[:20] + b"\xff" * 30, "not a whole gzip file|cannot read"),
         ("t.xlsx", b"PK\x03\x04", "got the spreadsheet .xlsx; save its sheet as CSV in UTF-8"),
         ("t.ods", b"", "got the spreadsheet .ods"),
         ("t.xls", b"", "got the spreadsheet .xls"),
@@ -135,7 +135,7 @@ def test_text_of_a_parquet_file_that_is_no_text(tmp_path: Path) -> None:
 
 def test_files_that_unpack_to_far_more_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bindscope.datasets.columns.MAX_INFLATED", 10_000)
-    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text(",") + b"x" * 10**6))
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text(",") + b"x" * 10**6, mtime=0))
     with pytest.raises(StoreError, match="unpacks to more than 100 times its size"):
         read_labels(tmp_path / "t.csv.gz")
     monkeypatch.setattr("bindscope.datasets.columns.MAX_TABLE_ROWS", 1000)
