@@ -88,3 +88,43 @@ def test_killed_at_every_point(
         assert done[0] == 0, point
         assert content(place) == whole, point
         assert left(place) == [], point
+
+
+@pytest.mark.slow
+def test_commands_on_a_finished_run_are_killed_at_every_point(command: Command, tmp_path: Path) -> None:
+    """A grid on a run, a gate and a page of comparison: run again, they end in the same bytes, and the run stays whole."""
+    wide = ("diagnose", "planted:product?dim=8", "--data", "text:4x4", "--analyses", "audit,recognition", "--out")
+    assert command(*wide, "base").code == 0
+    assert command(*wide[:1], "planted:bag?dim=8", *wide[2:], "other").code == 0
+    Path("v.yaml").write_text("concepts:\n  a: [red, blue, green]\n  b: [cube, ball, cone]\n")
+    grid = ("complexity", "r", "--coverage", "0.6", "--learners", "additive", "--splits", "1", "--no-codelength")
+    gate = ("gate", "planted:object?dim=8", "--vocabulary", "v.yaml", "--scenes", "40", "--out", "r", "--fail-if")
+    for words in (
+        (*grid, "--workers", "1"),
+        (*gate, "swap_accuracy<0"),
+        ("compare", "base", "other", "--out", "r/page.html"),
+    ):
+        wholes, points = {}, None
+        for point in (None, *range(99)):
+            if points is not None and point is not None and point >= points:
+                break
+            shutil.rmtree("r", ignore_errors=True)
+            shutil.copytree("base", "r") if words[0] != "gate" else None
+            code, passed = forked(words, point)
+            if point is None:
+                assert (code, passed > 0) == (0, True), words
+                points, wholes = passed, every_byte(Path("r"))
+                continue
+            assert code == 77, (words, point)
+            assert forked(words, None)[0] == 0, (words, point)
+            assert every_byte(Path("r")) == wholes, (words, point)
+            assert left(Path("r")) == [], (words, point)
+
+
+def every_byte(folder: Path) -> dict[str, bytes]:
+    """Bytes of all files of a directory but those that hold the time."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("config.json", "report.html")
+    }

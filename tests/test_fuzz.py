@@ -35,7 +35,7 @@ KINDS = (
     Kind("metrics", "m/metrics.jsonl", ("report", "m")),
     Kind("sidecar", "pictures/scenes.json", (*AUDIT, "folder:pictures")),
     Kind("sweep", "s.yaml", ("sweep", "s.yaml", "--out", "sweeps", "--dry-run")),
-    Kind("pairs", "p.csv", ("diagnose", "planted:bag?dim=8", "--data", "pairs:p.csv", "--out", "out")),
+    Kind("pairs", "p.csv", ("diagnose", "module:letters:Letters", "--data", "pairs:p.csv", "--out", "out")),
     Kind("training", "m/train.json", ("embed", "controlled:m", "--data", "symbolic:4x4", "--out", "out")),
     Kind(
         "model",
@@ -71,6 +71,15 @@ SMALL = (
 )
 
 
+LETTERS = """
+import numpy as np
+
+
+def Letters():
+    return lambda texts: np.array([[text.count(letter) + 0.1 for letter in "abcdeghlnrut"] for text in texts])
+"""
+
+
 @pytest.fixture
 def good(command: Command, tmp_path: Path) -> Path:
     """A folder with a good file of every kind."""
@@ -92,8 +101,13 @@ def good(command: Command, tmp_path: Path) -> Path:
     save_file({"embeddings": vectors}, "v.safetensors")
     Path("v.yaml").write_text("concepts:\n  color: [red, blue, green]\n  shape: [cube, ball]\nm: 2\nsame: false\n")
     Path("s.yaml").write_text("preset: tiny\nfixed: {values: 4, steps: 2}\ngrid: {seed: [0, 1]}\n")
-    pairs = [f"a {a} {s} and a {b} {t},a {b} {s} and a {a} {t}" for a, s, b, t in rows if a != b and s != t]
-    Path("p.csv").write_text("caption,negative\n" + "\n".join(pairs) + "\n")
+    pairs = [
+        f"a {a} {s} and a {b} {t},a {b} {t} by a {a} {s},a {b} {s} and a {a} {t}"
+        for a, s, b, t in rows
+        if a != b and s != t
+    ]
+    Path("letters.py").write_text(LETTERS)
+    Path("p.csv").write_text("caption,caption2,negative_caption\n" + "\n".join(pairs) + "\n")
     for words in (
         ("embed", "planted:bag?dim=8", "--data", "text:2x3", "--out", "e"),
         ("diagnose", "planted:bag?dim=8", "--data", "text:2x3", "--analyses", "audit", "--out", "r"),

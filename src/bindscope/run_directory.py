@@ -224,9 +224,13 @@ def now() -> str:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
+    """Write a file under a temporary name and rename it; what killed processes left of it goes."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
+        for old in file.parent.glob(f".{glob.escape(file.name)}.*"):
+            pid = old.name.rpartition(".")[2]
+            if pid.isdecimal() and not _alive(pid):
+                old.unlink(missing_ok=True)
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, file)
     except OSError as error:
@@ -292,7 +296,7 @@ def sweep(directory: Path) -> None:
                 shutil.rmtree(old, ignore_errors=True)
             else:
                 os.replace(old, directory)
-    for file in directory.glob(".*") if directory.is_dir() else ():
+    for file in (*directory.glob(".*"), *directory.glob("figures/.*"), *directory.glob(f"*{PARTIAL}/.*")):
         found = _TEMPORARY.fullmatch(file.name)
         if found and not _alive(found["pid"] or ""):
             shutil.rmtree(file, ignore_errors=True) if file.is_dir() else file.unlink(missing_ok=True)

@@ -22,13 +22,14 @@ def write_report(run_dir: Path | str) -> Path:
     directory cannot be written.
     """
     from bindscope.report.page import render
-    from bindscope.run_directory import refuse_unwritable, write_text
+    from bindscope.run_directory import refuse_unwritable, sweep, write_text
     from bindscope.runs.verdict import verdict
     from bindscope.show.run import read_run
 
     directory = Path(run_dir)
     run = read_run(directory)
     refuse_unwritable(directory)
+    sweep(directory)
     page, figures = render(run, verdict(run.results))
     folder = directory / "figures"
     try:
