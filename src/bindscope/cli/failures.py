@@ -121,7 +121,7 @@ def shortened(text: str) -> str:
     >>> len(shortened("x" * 5000))
     300
     """
-    line = "".join(sign if sign.isprintable() else "\\ufffd" for sign in " ".join(text.split()))
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text.split()))
     tail = LONGEST - _HEAD - 3
     return line if len(line) <= LONGEST else f"{line[:_HEAD]} … {line[-tail:]}"
 
