@@ -218,7 +218,16 @@ class Results:
 
 
 def read_results(path: Path | str) -> Results:
-    """Read results.parquet of a run directory, or the parquet file itself. StoreError where it is missing or broken."""
+    """Read results.parquet of a run directory, or the parquet file itself. StoreError where it is missing or broken.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from bindscope import Record, Results
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     Results([Record("geometry", "r2", 0.9)]).write(Path(place))
+    ...     read_results(place).one(metric="r2").value
+    0.9
+    """
     import pyarrow as pa
     import pyarrow.parquet as parquet
 

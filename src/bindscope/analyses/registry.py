@@ -154,6 +154,10 @@ def page_order() -> tuple[str, ...]:
 
 
 def analysis_names() -> dict[str, str]:
-    """Analyses that `diagnose` can run, with a line on each."""
+    """Analyses that `diagnose` can run, with a line on each.
+
+    >>> "geometry" in analysis_names()
+    True
+    """
     package = {name: REGISTRY.package_of(name) for name in measurable(None)}
     return {name: analyses()[name].about + (f" (from {package[name]})" if package[name] else "") for name in package}

@@ -87,10 +87,18 @@ def data_kind(name: str) -> str:
 
 
 def dataset_names() -> dict[str, str]:
-    """Patterns of data set names, with a line on each."""
+    """Patterns of data set names, with a line on each.
+
+    >>> "text:AxB" in dataset_names()
+    True
+    """
     return DATASETS.described()
 
 
 def dataset_options() -> dict[str, str]:
-    """Options behind the name of a text data set, joined by `&`, with a line and the default of each."""
+    """Options behind the name of a text data set, joined by `&`, with a line and the default of each.
+
+    >>> "?m=3" in dataset_options()
+    True
+    """
     return dict(TEXT_OPTIONS)

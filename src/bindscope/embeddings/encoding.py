@@ -48,6 +48,10 @@ def embed(
     to the encoder at once (None: a shard; the encoder cuts it into batches of its own). progress: a bar on stderr.
     Raises InputError where the encoder cannot read the data, TableError where the words of the data could not be
     written down, VectorsError where the encoder gives wrong vectors, StoreError where the cache cannot be written.
+
+    >>> from bindscope import load_dataset, load_encoder
+    >>> embed(load_encoder("planted:bag?dim=16"), load_dataset("text:2x2")).vectors.shape
+    (12, 16)
     """
     refuse_modality(encoder, dataset)
     if not len(dataset.items):

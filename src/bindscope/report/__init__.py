@@ -20,6 +20,13 @@ def write_report(run_dir: Path | str) -> Path:
 
     Reads `config.json` and `results.parquet` only. Raises StoreError where these are missing or damaged, or where the
     directory cannot be written.
+
+    >>> import tempfile
+    >>> from bindscope import diagnose
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     run = diagnose("planted:bag?dim=16", "text:3x3", f"{place}/run", analyses=["recognition"])
+    ...     write_report(run.directory).name
+    'report.html'
     """
     from bindscope.report.page import render
     from bindscope.run_directory import refuse_unwritable, sweep, write_text
@@ -65,6 +72,14 @@ def write_comparison(
     out: the HTML file. comparison: what `compare` gave for these runs; made here with
     the seed where it is not given. Raises InputError where the runs cannot be compared, StoreError where a file cannot be read or
     written.
+
+    >>> import tempfile
+    >>> from bindscope import diagnose
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     kinds = ("planted:object?dim=16", "planted:bag?dim=16")
+    ...     runs = [diagnose(kind, "text:3x3", f"{place}/{kind[8:11]}", analyses=["recognition"]).directory for kind in kinds]
+    ...     write_comparison(runs, f"{place}/comparison.html").name
+    'comparison.html'
     """
     from bindscope.report.comparison import render_comparison
     from bindscope.run_directory import write_text

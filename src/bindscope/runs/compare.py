@@ -79,6 +79,15 @@ def compare(
     default analyses that every run holds, and of the captions where every run has them. Only figures that every run has are
     compared (zero-shot ones need queries in all). Runs on pairs, and `outcomes:FILE`, are compared on their common items.
     Raises InputError where the runs have other concepts or no scene in common, UnknownNameError for an unknown analysis.
+
+    >>> import tempfile
+    >>> from bindscope import diagnose
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     kinds = ("planted:object?dim=32", "planted:bag?dim=32")
+    ...     runs = [diagnose(kind, "text:4x4", f"{place}/{kind[8:11]}", analyses=["recognition"]).directory for kind in kinds]
+    ...     found = compare(runs).results.select(metric="binding_preference", estimator="zero_shot", target="ambiguous")
+    >>> [round(record.value, 1) for record in found]
+    [1.0, 0.5, 0.5]
     """
     if len(runs) < 2:
         raise InputError(f"compare needs at least two runs, got {len(runs)}")

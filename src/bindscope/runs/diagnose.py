@@ -80,6 +80,12 @@ def diagnose(
     """Diagnose a model on data and write a run directory (default `runs/<hash>`).
 
     model, data: names as in `bindscope list`. Raises InputError (or a class below it) on anything that cannot be used.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     run = diagnose("planted:bag?dim=32", "text:3x3", f"{place}/run", analyses=["recognition"])
+    >>> run.results.one(metric="binding_preference", estimator="zero_shot", target="ambiguous").value
+    0.5
     """
     more = {"seed": seed, "sample": sample, "prompt": prompt, "device": device, "batch_size": batch_size}
     settings = Settings.of(model, data, analyses, controls=with_controls, **more)

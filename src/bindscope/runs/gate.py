@@ -120,7 +120,16 @@ def known_metrics() -> list[str]:
 
 
 def judge(results: Results, expression: str) -> list[GateOutcome]:
-    """Evaluate every condition; recognition reads zero-shot where there is one, else the held-out probe."""
+    """Evaluate every condition; recognition reads zero-shot where there is one, else the held-out probe.
+
+    Raises InputError for a condition that is not understood or a figure that is not there.
+
+    >>> from bindscope import Record, Results
+    >>> words = {"estimator": "zero_shot", "target": "all"}
+    >>> results = Results([Record("recognition", "object_recognition", 0.7, **words)])
+    >>> [outcome.failed for outcome in judge(results, "object_recognition<0.8")]
+    [True]
+    """
     return [_judged(results, condition) for condition in parse_conditions(expression)]
 
 

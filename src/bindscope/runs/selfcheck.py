@@ -35,7 +35,13 @@ class Check:
 
 
 def selfcheck(seed: int = 0) -> Iterator[Check]:
-    """Run all checks, one after the other. About half a minute on one core."""
+    """Run all checks, one after the other. About half a minute on one core.
+
+    Never raises: a figure that is off is a check that did not pass.
+
+    >>> next(iter(selfcheck())).passed
+    True
+    """
     for world, data, expectations in _WORLDS:
         embeddings = _embedded(world, data, seed)
         results = Results(analyse(embeddings, Settings(world, data, seed=seed)))

@@ -116,6 +116,17 @@ def verdict(results: Results) -> Verdict:
 
     Where it is known which objects the model was trained on, only closed scenes of held-out objects can say that it binds;
     that it does not bind may be read on all scenes.
+
+    Never raises: a run without the figures is undecided.
+
+    >>> from bindscope import Record, Results
+    >>> words = {"estimator": "zero_shot", "split": "all", "n_scenes": 900}
+    >>> ends = {"target": "ambiguous", "ci_low": 0.47, "ci_high": 0.53, "chance": 0.5}
+    >>> found = Record("recognition", "binding_preference", 0.5, **ends, **words)
+    >>> concepts = Record("recognition", "concept_recognition", 1.0, target="mean", extra={"scenes": "ambiguous"}, **words)
+    >>> objects = Record("recognition", "object_recognition", 0.1, target="ambiguous", **words)
+    >>> verdict(Results([found, concepts, objects])).label
+    'bag of concepts'
     """
     if judged_by(results) is None and results.first(analysis="pairs") is not None:
         word, said, evidence, notes = judgement(results)

@@ -85,6 +85,15 @@ def gate_vocabulary(
 
     scenes: how many to draw by seed. Raises InputError for a model that reads no text, TableError where no scene has a value
     swap.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     words = Path(place) / "shop.yaml"
+    ...     _ = words.write_text("concepts: {color: [red, blue, green], garment: [shirt, hat, scarf]}")
+    ...     ranking = gate_vocabulary(["planted:bag?dim=32", "planted:mixed?dim=32"], words)
+    >>> [one.model for one in ranking.models]
+    ['planted:mixed?dim=32', 'planted:bag?dim=32']
     """
     if not models:
         raise InputError("the gate needs at least one model")

@@ -318,14 +318,30 @@ def _parts(sides: TwoSides, train: BoolArray) -> HoldOut:
 
 
 def save_head(head: Head, path: str | Path) -> None:
-    """Write a head as one safetensors file; raises StoreError."""
+    """Write a head as one safetensors file; raises StoreError.
+
+    >>> import tempfile
+    >>> from bindscope import Head, load_head, save_head
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save_head(Head("none", {}, 8, 0.0, (0.0, 0.0)), f"{place}/head.safetensors")
+    ...     load_head(f"{place}/head.safetensors").dim
+    8
+    """
     record = {"head": head.kind, "dim": head.dim, "penalty": head.penalty, "loss": list(head.loss)}
     weights = {name: np.asarray(weight, dtype=np.float32) for name, weight in head.weights.items()}
     write_tensors(Path(path), {**weights, "dim": np.array([head.dim], dtype=np.int64)}, record)
 
 
 def load_head(path: str | Path) -> Head:
-    """Read what `save_head` wrote; raises StoreError where it is missing, damaged or no head."""
+    """Read what `save_head` wrote; raises StoreError where it is missing, damaged or no head.
+
+    >>> import tempfile
+    >>> from bindscope import Head, load_head, save_head
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save_head(Head("none", {}, 8, 0.0, (0.0, 0.0)), f"{place}/head.safetensors")
+    ...     load_head(f"{place}/head.safetensors").dim
+    8
+    """
     arrays, record = read_tensors(Path(path))
     if record.get("head") not in HEADS:
         raise StoreError(f"{path} is no head of bindscope; make one with `bindscope repair`")

@@ -40,6 +40,13 @@ def repair(embeddings: Embeddings, seed: int = 0, kinds: Sequence[str] = HEADS, 
 
     The scenes are those of the most frequent number of objects. Raises InputError where the model has no second side,
     UnknownNameError for an unknown head, TableError where no scene shows training objects only.
+
+    >>> from bindscope import embed, load_dataset, load_encoder
+    >>> from bindscope.datasets.wording import caption_set
+    >>> data = load_dataset("text:4x4")
+    >>> made = embed(load_encoder("planted:mixed?dim=16"), data, captions=caption_set(data))
+    >>> sorted(repair(made, kinds=("linear",)).heads)
+    ['linear', 'none']
     """
     context = Context(embeddings, seed)
     heads, found = fit_heads(context, kinds, budget)
