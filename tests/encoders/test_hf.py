@@ -257,6 +257,21 @@ def test_wrong_names_and_options_are_said_in_one_line(tmp_path: Path, monkeypatc
     assert load_encoder(f"hf:{folder}").encode(text_items(["a cube"])).shape == (1, 16)
 
 
+@pytest.mark.parametrize("harm", ["cut", "pointer", "pickled", "empty"])
+def test_damaged_weights_are_said_in_one_line(harm: str, tmp_path: Path) -> None:
+    folder = tiny.save_clip(tmp_path)
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    if harm == "pickled":
+        weights.unlink()
+        torch.save({"a": Path("x")}, folder / "pytorch_model.bin")
+    else:
+        pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        weights.write_bytes({"cut": whole[: len(whole) // 2], "pointer": pointer, "empty": b""}[harm])
+    with pytest.raises(StoreError, match="cannot load hf:"):
+        load_encoder(f"hf:{folder}")
+
+
 def test_what_needs_the_hub_says_how_to_fetch_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub.HfApi, "model_info", _unreachable)

@@ -119,7 +119,7 @@ class HubTexts(TextTower):
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.network.directory, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except Exception as error:  # whatever a damaged file makes the library raise
             raise _no_processor(self.name, "tokenizer", "tokenizer.json", error) from error
         refuse_without_files(tokenizer, self.network.directory, self.name)
         if tokenizer.pad_token is None:
@@ -254,7 +254,7 @@ class HubImages(ImageTower):
 
         try:
             return AutoImageProcessor.from_pretrained(self.network.directory, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except Exception as error:  # whatever a damaged file makes the library raise
             raise _no_processor(self.name, "image processor", "preprocessor_config.json", error) from error
 
     def pixels(self, images: list[Any]) -> Any:
