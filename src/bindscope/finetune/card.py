@@ -55,7 +55,7 @@ def model_card(tuned: Tuned, share: float, results: Results) -> str:
         f"- never shown: {len(held)} words" + (f" ({', '.join(held)})" if held else "") + ", and all other objects.",
         f"- {config.steps:,} steps of {config.batch} synthetic captions; other sentences were held near the base's vectors.",
         "",
-        "## Figures (95 % intervals over resampled objects; bold: the change from the base is not zero)",
+        "## Figures (95 % intervals for other words; bold: the interval of the change from the base leaves out zero)",
         *_table(results),
         "",
         "## Harm",
@@ -93,7 +93,7 @@ def _table(results: Results) -> list[str]:
         cells = [_cell(records, state) for state in STATES]
         if all(cells):
             chance = next(r.chance for r in records if r.chance is not None)
-            rows.append(f"| {words} | {chance:.3f} | {' | '.join(cells)} |")
+            rows.append(f"| {words} | {chance:{'.3f' if chance >= 0.001 else '.1g'}} | {' | '.join(cells)} |")
     return rows
 
 
