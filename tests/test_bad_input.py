@@ -152,7 +152,7 @@ def test_recipes(command: Command, tmp_path: Path, text: str, message: str) -> N
         (("diagnose", "planted:bag", "--data", "text:2x2", "--analyses", "audit;geometry"), r"unknown analysis"),
         (
             ("diagnose", "planted:bag", "--data", "text:2x2", "--out", "note.txt"),
-            r"is no run directory; give another --out",
+            r"it is no directory; give another --out",
         ),
         (
             ("diagnose", "planted:bag", "--data", "text:2x2", "--out", "note.txt/run"),
@@ -163,7 +163,10 @@ def test_recipes(command: Command, tmp_path: Path, text: str, message: str) -> N
             r"is no run directory; give another --out",
         ),
         (("diagnose", "planted:bag", "--data", "text:2x2", "--fail-if", "object_recognition<"), r"not understood"),
-        (("embed", "planted:bag", "--data", "text:2x2", "--out", "note.txt"), r"cannot make the directory"),
+        (
+            ("embed", "planted:bag", "--data", "text:2x2", "--out", "note.txt"),
+            r"it is no directory; give another --out",
+        ),
         (("report", "folder"), r"no config\.json"),
         (("report", "note.txt"), r"is no run directory"),
         (("compare", "folder"), r"at least two runs"),
