@@ -36,7 +36,7 @@ class FinetuneConfig(BaseModel):
     seed: int = Field(0, ge=0, le=MAX_SEED)
 
     train: str = Field("all", pattern=r"^(all|last:[1-9]\d*|lora:[1-9]\d*)$")
-    steps: int = Field(100, ge=1, le=10_000_000)
+    steps: int = Field(150, ge=1, le=10_000_000)
     batch: int = Field(24, ge=2, le=65_536)
     learning_rate: float = Field(3e-4, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)
@@ -51,7 +51,7 @@ class FinetuneConfig(BaseModel):
     keep_digest: str | None = None
     similarity_weight: float = Field(100.0, ge=0)
     average: float | None = Field(None, gt=0, le=1)
-    max_harm: float = Field(0.02, ge=0, le=1)
+    max_harm: float = Field(0.018, ge=0, le=1)
 
     relations: float = Field(0.5, ge=0, le=1)
     bare: float = Field(0.5, ge=0, le=1)

@@ -18,7 +18,7 @@ from bindscope.streams import stream
 from bindscope.uncertainty import Interval, Outcome, percentile
 
 BASE, RAW, AVERAGED = "base", "raw", "averaged"
-SHARES = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SHARES = (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 1.0)
 HARM_TEXTS = 300
 Say = Callable[[str], None]
 
