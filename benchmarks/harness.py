@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 import json
 import os
@@ -117,6 +118,21 @@ def write_result(name: str, title: str, rows: Sequence[Mapping[str, Cell]], note
         "notes": list(notes),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_table(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], hidden: Sequence[str] = (), note: str = ""
+) -> None:
+    """Rows as CSV, and as Markdown beside it, there without the hidden columns and with a note below."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    shown = [name for name in columns if name not in hidden]
+    lines = ["| " + " | ".join(shown) + " |", "|" + "---|" * len(shown)]
+    lines += ["| " + " | ".join(str(row[name]) for name in shown) + " |" for row in rows]
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n" + (f"\n{note}\n" if note else ""), encoding="utf-8")
 
 
 def _load() -> float:

@@ -21,6 +21,7 @@ import numpy as np
 
 from bindscope.uncertainty import Outcome
 from calibration.worlds import Cell
+from harness import write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
 COLUMNS = ("cell", "figure", "worlds", "scenes", "truth", "coverage", "width", "different", "seconds")
@@ -106,14 +107,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:
     """The table as CSV, and as Markdown beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    lines = ["| " + " | ".join(COLUMNS[:-1]) + " |", "|" + "---|" * (len(COLUMNS) - 1)]
-    lines += ["| " + " | ".join(str(row[name]) for name in COLUMNS[:-1]) + " |" for row in rows]
-    path.with_suffix(".md").write_text("\n".join(lines) + f"\n\n{verdict(rows)}\n", encoding="utf-8")
+    write_table(path, rows, COLUMNS, hidden=["seconds"], note=verdict(rows))
 
 
 def verdict(rows: list[dict[str, str]]) -> str:

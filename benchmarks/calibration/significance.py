@@ -10,7 +10,6 @@ effect that the test finds at .05.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Mapping
 from itertools import permutations
@@ -29,6 +28,7 @@ from bindscope.concepts import ConceptSpace
 from bindscope.scenes import SceneTable
 from bindscope.uncertainty import p_value
 from calibration.worlds import Array, object_vectors
+from harness import write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
 COLUMNS = ("test", "worlds", "p <= .05", "evenness", "power")
@@ -126,14 +126,7 @@ def main() -> None:
         if told.only in test[0]:
             rows += measure(test, told.worlds)
             print(*rows[-1].values(), flush=True)
-    told.out.parent.mkdir(parents=True, exist_ok=True)
-    with told.out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(str(row[name]) for name in COLUMNS) + " |" for row in rows]
-    told.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_table(told.out, rows, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ middle), each at every coverage; and straight lines. Coverage is among the curve
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from bindscope.analyses.complexity.threshold import RECOGNITION, coverage_threshold
+from harness import write_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "calibration"
 COVERAGES = np.arange(1, 10) / 10
@@ -111,14 +111,7 @@ def main() -> None:
     for curve in CURVES:
         rows.append(measure(curve, told.curves))
         print(rows[-1], flush=True)
-    told.out.parent.mkdir(parents=True, exist_ok=True)
-    with told.out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(str(row[name]) for name in COLUMNS) + " |" for row in rows]
-    told.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_table(told.out, rows, COLUMNS)
 
 
 if __name__ == "__main__":

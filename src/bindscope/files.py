@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,25 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def claim_directory(directory: Path, config: str, kind: str, same: Callable[[], bool]) -> bool:
+    """Make the directory of a run of some kind ("training", "fine-tuning") that keeps its settings in the file `config`.
+
+    Returns whether it is new or empty, so that the settings are to be written. Raises StoreError where it cannot be made, or
+    holds something else: a run whose settings are not the `same`, or files without settings.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {directory}: {error.strerror or error}; give another --out") from error
+    if (directory / config).exists():
+        if not same():
+            raise StoreError(f"{directory} holds a {kind} run of other settings; give another --out")
+        return False
+    if any(directory.iterdir()):
+        raise StoreError(f"{directory} exists and is no {kind} run; give another --out or empty it")
+    return True
 
 
 def refuse_irregular(path: Path) -> None:

@@ -21,8 +21,8 @@ from bindscope.controlled.log import append_log, read_log, reporting, trim_log, 
 from bindscope.controlled.model import DualEncoder, build_model
 from bindscope.controlled.optimisation import contrastive, make_optimizers, set_rates, shown, values_shown
 from bindscope.controlled.sampling import Batch, Objects, Sampler, split_run
-from bindscope.errors import InputError, StoreError
-from bindscope.files import read_tensors, write_tensors
+from bindscope.errors import InputError
+from bindscope.files import claim_directory, read_tensors, write_tensors
 from bindscope.recognition import SceneRecognition
 
 Progress = Callable[[dict[str, Any]], None]
@@ -70,16 +70,7 @@ def train(
 
 def prepare_directory(config: TrainConfig, directory: Path) -> None:
     """Make the directory, or check that it belongs to the same settings (device and threads may differ)."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make {directory}: {error.strerror or error}; give another --out") from error
-    if (directory / CONFIG_FILE).exists():
-        if not same_settings(read_config(directory), config):
-            raise StoreError(f"{directory} holds a run of other settings; give another --out")
-    elif any(directory.iterdir()):
-        raise StoreError(f"{directory} exists and is no training run; give another --out or empty it")
-    else:
+    if claim_directory(directory, CONFIG_FILE, "training", lambda: same_settings(read_config(directory), config)):
         store.write_config(directory, config)
 
 

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from bindscope.controlled.log import append_log, read_log, trim_log
-from bindscope.errors import StoreError
-from bindscope.files import read_tensors, whole_file, write_tensors
+from bindscope.files import claim_directory, read_tensors, whole_file, write_tensors
 from bindscope.finetune.captions import Batch, Sampler
 from bindscope.finetune.config import CONFIG_FILE, FinetuneConfig, read_config
 from bindscope.finetune.keep import keep_texts
@@ -92,16 +91,9 @@ def finetune(
 
 def prepare_directory(config: FinetuneConfig, directory: Path) -> None:
     """Make the directory, or check that it belongs to the same settings; raises StoreError."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make {directory}: {error.strerror or error}; give another --out") from error
-    if (directory / CONFIG_FILE).exists():
-        if read_config(directory).settings() != config.settings():
-            raise StoreError(f"{directory} holds a fine-tuning run of other settings; give another --out")
-    elif any(directory.iterdir()):
-        raise StoreError(f"{directory} exists and is no fine-tuning run; give another --out or empty it")
-    else:
+    if claim_directory(
+        directory, CONFIG_FILE, "fine-tuning", lambda: read_config(directory).settings() == config.settings()
+    ):
         with whole_file(directory / CONFIG_FILE) as partial:
             partial.write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

@@ -108,30 +108,29 @@ def _samples(directory: Path, config: Mapping[str, Any]) -> bytes:
 
 def _explorer(directory: Path) -> Mapping[str, Any] | None:
     """Content of explorer.json, None where the run has none."""
-    file = directory / EXPLORER
-    if not file.exists():
-        return None
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read {file}: {error}; make the run again with `bindscope diagnose`") from error
-    if not isinstance(content, dict) or not {"objects", "scenes", "shown"} <= set(content):
-        raise StoreError(f"{file} is no explorer file; make the run again with `bindscope diagnose`")
+    content = _beside(directory / EXPLORER)
+    if content is not None and not {"objects", "scenes", "shown"} <= set(content):
+        raise StoreError(f"{directory / EXPLORER} is no explorer file; make the run again with `bindscope diagnose`")
     return content
 
 
 def _pairs(directory: Path) -> Mapping[str, Any] | None:
     """Content of pairs.json, None where the run has none."""
-    file = directory / PAIRS
+    content = _beside(directory / PAIRS)
+    if content is not None and not isinstance(content.get("failures"), list):
+        raise StoreError(f"{directory / PAIRS} says nothing of pairs; make the run again with `bindscope diagnose`")
+    return content
+
+
+def _beside(file: Path) -> Mapping[str, Any] | None:
+    """Content of a JSON file of the run, None where the run has none; an empty mapping where it is of another shape."""
     if not file.exists():
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read {file}: {error}; make the run again with `bindscope diagnose`") from error
-    if not isinstance(content, dict) or not isinstance(content.get("failures"), list):
-        raise StoreError(f"{file} says nothing of pairs; make the run again with `bindscope diagnose`")
-    return content
+    return content if isinstance(content, dict) else {}
 
 
 def _damaged(directory: Path, what: str) -> StoreError:

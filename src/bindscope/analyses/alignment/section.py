@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bindscope.show.tables import figures_table
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Note, Section, every_row, record_table
 from bindscope.show.figures import BLUE, GREEN, GREY, ORANGE, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import figures_table
 from bindscope.show.words import p_text, plain, value_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LEAD = (
     "Both sides’ vectors are taken apart: concepts (values add), interaction (what makes an object more than its concepts: "

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bindscope.show.tables import figures_table
-
-if TYPE_CHECKING:
-    from rich.table import Table as TextTable
-
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
 from bindscope.show.blocks import (
@@ -29,7 +23,11 @@ from bindscope.show.blocks import (
 from bindscope.show.figures import BLUE, GREEN, ORANGE, PINK, VIOLET, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import figures_table
 from bindscope.show.words import plain, value_text
+
+if TYPE_CHECKING:
+    from rich.table import Table as TextTable
 
 HEADLINES = ("swap_accuracy", "text_score", "image_score", "group_score", "retrieval_top1", "swap_confusion_at_1")
 LEAD = (

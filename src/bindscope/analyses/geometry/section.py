@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bindscope.show.tables import filled_table, interval_text, number_text
-
-if TYPE_CHECKING:
-    from rich.table import Table
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Gallery, Section, every_row, record_table
 from bindscope.show.figures import BLUE, GREEN, HUES, ORANGE, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import filled_table, interval_text, number_text
 from bindscope.show.words import metric as metric_of
 from bindscope.show.words import metric_name, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LEAD = (
     "Level I rebuilds a scene’s vector as a sum of one vector for each object, Level II as a sum of one vector for each "

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bindscope.show.tables import COLUMNS as CELLS
-from bindscope.show.tables import filled_table
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Section, every_row, heading, record_table
 from bindscope.show.figures import BLUE, HUES, ORANGE, SYMBOLS, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import COLUMNS as CELLS
+from bindscope.show.tables import filled_table
 from bindscope.show.words import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 KNOWN = {
     "zero_shot": Series("zero-shot: the model’s own queries", BLUE, "circle"),

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bindscope.show.tables import COLUMNS as CELLS
-from bindscope.show.tables import filled_table, interval_text, number_text
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bindscope.results import Record, Results
 from bindscope.show.blocks import COLUMNS, Block, Gallery, Note, Section, every_row, record_table
@@ -18,7 +11,12 @@ from bindscope.show.curves import stack
 from bindscope.show.figures import BLUE, GREEN, Figure, Series
 from bindscope.show.forest import Row, Style, forest
 from bindscope.show.run import Run
+from bindscope.show.tables import COLUMNS as CELLS
+from bindscope.show.tables import filled_table, interval_text, number_text
 from bindscope.show.words import p_text, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 LEAD = (
     "The variance of the vectors, split in this order: the concepts alone; concepts that depend on the slot (first or "
