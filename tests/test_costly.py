@@ -272,6 +272,7 @@ def test_every_command_that_writes_waits_for_nobody(command: Command, tmp_path: 
             ("sweep", "s.yaml", "--out", "r"),
             ("complexity", "r"),
             ("repair", "r", "--out", "r"),
+            ("train-clip", "bag", "--steps", "1", "--out", "r"),
             ("render", "clevr2d:2x2", "--out", "r"),
         ):
             assert said in command(*words).refusal, words

@@ -23,6 +23,7 @@ def train_clip(
     """Train one of the small dual encoders on the project's own scenes, on one core. The last line is the directory."""
     from bindscope.encoders.embedded.recipe import recipe_of
     from bindscope.errors import MissingExtraError
+    from bindscope.run_directory import locked
 
     changes = {key: value for key, value in (("steps", steps), ("seed", seed)) if value is not None}
     recipe = recipe_of(name, **changes)
@@ -32,7 +33,7 @@ def train_clip(
         raise MissingExtraError("train-clip", "torch", "vision") from None
     from bindscope.encoders.embedded.training import train
 
-    with progress_lines(True) as say:
+    with locked(out), progress_lines(True) as say:
         low, high = recipe.steps / 300, recipe.steps / 120
         say(f"{name}: {recipe.steps:,} steps of {recipe.batch}, about {low:.0f} to {high:.0f} min on one core")
         train(
