@@ -302,12 +302,22 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(content("a.parquet", b"PAR1 and no more"))
     with pytest.raises(StoreError, match="not a table with commas"):
         read(content("a.csv", b'a,b\n"x'))
-    with pytest.raises(TableError, match="data row 1 has 1 cells, the header has 2"):
+    with pytest.raises(TableError, match="line 2 has 1 cells, the header has 2"):
         read(content("a.csv", b"a,b\nx\n"))
     with pytest.raises(TableError, match="separated by semicolons"):
         read(content("a.csv", b"a;b\nx;y\n"))
-    with pytest.raises(TableError, match="stands twice"):
+    with pytest.raises(TableError, match="column a stands twice"):
         read(content("a.csv", b"a,a\nx,y\n"))
+    with pytest.raises(StoreError, match="key 'caption' stands twice"):
+        read(content("a.jsonl", b'{"caption": "x", "caption": "y"}'))
+    with pytest.raises(StoreError, match="key '7' stands twice"):
+        read(content("a.json", b'{"7": {"caption": "x"}, "7": {"caption": "y"}}'))
+    with pytest.raises(StoreError, match="gzip data: give it a name in"):
+        read(content("a.csv", b"\x1f\x8b and more"))
+    with pytest.raises(StoreError, match="not a whole gzip file"):
+        read(content("a.csv.gz", b"\x1f\x8b and more"))
+    with pytest.raises(StoreError, match="expected a file of"):
+        read(content("a.parquet.gz", b""))
     with pytest.raises(StoreError, match="nested too deeply"):
         read(content("a.json", b"[" * 100_000))
     with pytest.raises(StoreError, match="there is no such file"):

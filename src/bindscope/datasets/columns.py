@@ -68,6 +68,8 @@ TEXTS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".jsonl": "", ".ndjson": ""}  
 PARQUET = (".parquet", ".pq")
 KINDS = ".csv, .tsv, .jsonl (each also .gz) or .parquet file, or CLEVR's scenes as .json"
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+CELL_BYTES = 50_000_000  # the csv module's own limit of 131,072 is below some descriptions
 MAX_TABLE_ROWS = 20_000_000
 MAX_INFLATED, MAX_RATIO = 2**28, 100  # bytes of a compressed file beyond which its ratio is asked for, and that ratio
 
@@ -98,14 +100,22 @@ def read_columns(path: Path, wanted: Callable[[str], bool]) -> Columns:
 
 def is_table(path: Path) -> bool:
     """Whether a file has the name of a table that can be read."""
-    kind = path.suffix.lower() if path.suffix.lower() != ".gz" else Path(path.stem).suffix.lower()
-    return kind in TEXTS or path.suffix.lower() in PARQUET
+    return format_of(path) in TEXTS or path.suffix.lower() in PARQUET
+
+
+def format_of(path: Path) -> str:
+    """The suffix that names the format, without .gz.
+
+    >>> format_of(Path("Pairs.JSON.gz"))
+    '.json'
+    """
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
 
 
 def _kind(path: Path) -> str:
     """The suffix that names the format; StoreError for one that cannot be read."""
-    suffix = path.suffix.lower()
-    inner = Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+    suffix, inner = path.suffix.lower(), format_of(path)
     if inner in TEXTS or suffix in (*PARQUET, ".json"):
         return inner
     got = suffix or "no extension"
@@ -129,8 +139,8 @@ def write_columns(columns: Mapping[str, Any], path: Path) -> None:
         partial.write_bytes(content)
 
 
-def _text(path: Path) -> str:
-    """The text of a file, unpacked where its name ends in .gz."""
+def table_text(path: Path) -> str:
+    """The text of a file, unpacked where its name ends in .gz; StoreError where it is damaged or no UTF-8 text."""
     content = _unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
     packed = {
         b"\x1f\x8b": "gzip data: give it a name in .gz",
@@ -166,11 +176,12 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _read_cells(path: Path, wanted: Callable[[str], bool], separator: str) -> Columns:
-    try:
-        header, rows, lines = _csv_rows(path, _text(path), separator)
-    except csv.Error as error:
-        raise StoreError(f"{path}: not a CSV file ({error})") from error
-    _refuse_twice(path, header, wanted)
+    header, rows, lines = csv_rows(path, separator)
+    if not header:
+        raise TableError(f"{path}: the file is empty; it needs a header with columns object1_<concept>, ...")
+    for row, line in zip(rows, lines, strict=True):
+        _refuse_swallowed(path, row, len(header), separator, line)
+    refuse_twice(path, header, wanted)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
     cells = {name: column for name, column in zip(header, columns, strict=True) if wanted(name)}
     return Columns(path, tuple(header), cells, lines)
@@ -180,11 +191,11 @@ def _read_json_lines(path: Path, wanted: Callable[[str], bool]) -> Columns:
     """One JSON object a line; a column that a line lacks is empty there."""
     rows: list[dict[str, Any]] = []
     lines = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(table_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_once)
+            row = json.loads(line, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise StoreError(
                 f"{path}: line {number} is not JSON ({str(error)[:80]}); write one object a line"
@@ -204,7 +215,8 @@ def _read_json_lines(path: Path, wanted: Callable[[str], bool]) -> Columns:
     return Columns(path, tuple(header), cells, lines)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Hook for JSON objects: ValueError for a key that stands twice, of which the last would win in silence."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -225,21 +237,27 @@ def _read_clevr(path: Path, wanted: Callable[[str], bool]) -> Columns:
     return Columns(path, tuple(cells), {name: column for name, column in cells.items() if wanted(name)})
 
 
-def _csv_rows(path: Path, text: str, separator: str) -> tuple[list[str], list[list[str]], list[int]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-    header = [name.strip() for name in next(reader, [])]
-    if not header:
-        raise TableError(f"{path}: the file is empty; it needs a header with columns object1_<concept>, ...")
-    _refuse_other_separator(path, header, separator)
+def csv_rows(path: Path, separator: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """Header, rows as wide as it, and the line in which each ends; blank lines are passed over. An empty file has no header.
+
+    Raises StoreError for quotes that are out of place, TableError for another separator or a row of another width.
+    """
+    csv.field_size_limit(CELL_BYTES)
+    reader = csv.reader(io.StringIO(table_text(path), newline=""), strict=True, delimiter=separator)
     rows, lines = [], []
-    for row in reader:
-        if not row:
-            continue  # a blank line
-        if len(row) != len(header):
-            raise TableError(f"{path}: line {reader.line_num} has {len(row)} cells, the header has {len(header)}")
-        _refuse_swallowed(path, row, len(header), separator, reader.line_num)
-        rows.append(row)
-        lines.append(reader.line_num)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _refuse_other_separator(path, header, separator)
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise TableError(f"{path}: line {reader.line_num} has {len(row)} cells, the header has {len(header)}")
+            rows.append(row)
+            lines.append(reader.line_num)
+    except csv.Error as error:
+        kind = "TSV" if separator == "\t" else "CSV"
+        raise StoreError(f"{path}: not a {kind} file (not a table with {SEPARATORS[separator]}: {error})") from error
     return header, rows, lines
 
 
@@ -254,11 +272,11 @@ def _refuse_swallowed(path: Path, row: Sequence[str], width: int, separator: str
 
 def _refuse_other_separator(path: Path, header: Sequence[str], own: str) -> None:
     """One column whose name holds another separator: without this it would pass as one strange concept."""
-    words = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
-    for separator, word in words.items():
+    for separator, word in SEPARATORS.items():
         if len(header) == 1 and separator != own and separator in header[0]:
             raise TableError(
-                f"{path}: the cells are separated by {word}, expected {words[own]}; save the file with {words[own]}"
+                f"{path}: the cells are separated by {word}, expected {SEPARATORS[own]}; "
+                f"save the file with {SEPARATORS[own]}"
             )
 
 
@@ -270,8 +288,8 @@ def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
         try:
             table = pq.ParquetFile(file)
             header = table.schema_arrow.names
-            _refuse_declared(path, table.metadata.num_rows)
-            _refuse_twice(path, header, wanted)
+            refuse_declared(path, table.metadata.num_rows)
+            refuse_twice(path, header, wanted)
             read = table.read(columns=[name for name in header if wanted(name)])
             cells = {name: _parquet_words(path, name, read.column(name)) for name in header if wanted(name)}
         except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -279,7 +297,7 @@ def _read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
     return Columns(path, tuple(header), cells)
 
 
-def _refuse_declared(path: Path, rows: int) -> None:
+def refuse_declared(path: Path, rows: int) -> None:
     """Runs of equal cells take no room in a file: a few bytes can declare more rows than memory holds."""
     if rows > MAX_TABLE_ROWS:
         raise StoreError(
@@ -306,7 +324,8 @@ def _plain(number: float) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
-def _refuse_twice(path: Path, header: Sequence[str], wanted: Callable[[str], bool]) -> None:
+def refuse_twice(path: Path, header: Sequence[str], wanted: Callable[[str], bool]) -> None:
+    """Raise TableError for a wanted column that stands twice."""
     twice = sorted(name for name, count in Counter(header).items() if count > 1 and wanted(name))
     if twice:
         raise TableError(f"{path}: column {twice[0]} stands twice; column names must differ")

@@ -20,7 +20,7 @@ import numpy as np
 from bindscope.concepts import ABSENT, IntArray
 from bindscope.datasets.items import Dataset
 from bindscope.datasets.pair_layouts import Layout, RawPair, category_of, identity_of, image_places, recognise
-from bindscope.datasets.rows import SUFFIXES, Row, Rows, read_rows
+from bindscope.datasets.rows import SUFFIXES, Row, Rows, is_rows, read_rows
 from bindscope.errors import InputError, StoreError, TableError
 from bindscope.files import whole_file
 from bindscope.names import Option, read_options, split_options
@@ -128,14 +128,17 @@ def load_pairs(rest: str, name: str, cache: Path | None = None) -> PairSet:
     if not place:
         raise InputError("pairs: needs a file of captions with negatives, e.g. pairs:swap.json (see `bindscope list`)")
     files = _files(Path(place).expanduser())
-    parts = [_read(file, options, cache, file.stem if len(files) > 1 else "") for file in files]
+    parts = [
+        _read(file, options, cache, file.name.removesuffix(".gz").rpartition(".")[0] if len(files) > 1 else "")
+        for file in files
+    ]
     return _joined(name, parts, options)
 
 
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    found = sorted(file for file in path.iterdir() if is_rows(file))
     if not found:
         raise StoreError(f"{path} holds no file of {', '.join(SUFFIXES)}")
     return found

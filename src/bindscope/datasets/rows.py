@@ -1,4 +1,4 @@
-"""Rows of a file as mappings, whatever it is written in: CSV, TSV, JSON, JSON lines or parquet.
+"""Rows of a file as mappings, whatever it is written in: CSV, TSV, JSON or JSON lines (plain or gzipped), or parquet.
 
 A JSON file may be a list of objects, an object of objects (its keys become names), an object of columns, or a list of
 lists (columns "0", "1", ...). Nothing is guessed beyond that: a file that is none of these is refused in one line.
@@ -6,8 +6,6 @@ lists (columns "0", "1", ...). Nothing is guessed beyond that: a file that is no
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,10 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bindscope.datasets.columns import (
+    PARQUET,
+    TEXTS,
+    csv_rows,
+    format_of,
+    refuse_declared,
+    refuse_twice,
+    table_text,
+    unique_keys,
+)
 from bindscope.errors import StoreError, TableError
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq")
-CELL_BYTES = 50_000_000  # the csv module's own limit of 131,072 is below some descriptions
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", *PARQUET)  # all but parquet also with .gz
 Row = Mapping[str, Any]
 
 
@@ -51,13 +58,14 @@ def read_rows(path: str | Path) -> Rows:
     ['a red cube', 'a blue ball']
     """
     file = Path(path).expanduser()
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise StoreError(f"{file}: expected a file of {', '.join(SUFFIXES)}, got {suffix or 'no extension'}")
+    if not is_rows(file):
+        raise StoreError(
+            f"{file}: expected a file of {', '.join(SUFFIXES)}, got {file.suffix.lower() or 'no extension'}"
+        )
     if not file.is_file():
         raise StoreError(f"cannot read {file}: {'it is no file' if file.exists() else 'there is no such file'}")
     try:
-        found = _read_parquet(file) if suffix in (".parquet", ".pq") else _read_text(file, suffix)
+        found = _read_parquet(file) if format_of(file) in PARQUET else _read_text(file, format_of(file))
     except OSError as error:
         raise StoreError(f"cannot read {file}: {error.strerror or error}") from error
     if not len(found):
@@ -65,13 +73,21 @@ def read_rows(path: str | Path) -> Rows:
     return found
 
 
+def is_rows(file: Path) -> bool:
+    """Whether a file has the name of one that can be read."""
+    suffix = format_of(file)
+    return suffix in SUFFIXES and not (suffix in PARQUET and file.suffix.lower() == ".gz")
+
+
 def _read_text(file: Path, suffix: str) -> Rows:
-    text = _decoded(file)
     if suffix in (".csv", ".tsv"):
-        return _numbered(file, _csv_rows(file, text, "\t" if suffix == ".tsv" else ","))
+        header, rows, _ = csv_rows(file, TEXTS[suffix])
+        refuse_twice(file, header, bool)
+        return _numbered(file, [dict(zip(header, row, strict=True)) for row in rows])
+    text = table_text(file)
     if suffix == ".json":
         try:
-            return _json_rows(file, json.loads(text))
+            return _json_rows(file, json.loads(text, object_pairs_hook=unique_keys))
         except RecursionError:
             raise StoreError(f"{file}: nested too deeply to be a table") from None
         except ValueError as error:
@@ -80,46 +96,8 @@ def _read_text(file: Path, suffix: str) -> Rows:
     return _numbered(file, _json_lines(file, text))
 
 
-def _decoded(file: Path) -> str:
-    content = file.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise StoreError(
-            f"{file}: line {line} is not UTF-8 text (byte {error.start}); save the file as UTF-8"
-        ) from error
-    if "\0" in text:
-        raise StoreError(f"{file} holds a null byte, so it is not a text file; save it as UTF-8 text")
-    return text
-
-
 def _numbered(file: Path, rows: Sequence[Row]) -> Rows:
     return Rows(file, tuple(rows), tuple(map(str, range(len(rows)))))
-
-
-def _csv_rows(file: Path, text: str, separator: str) -> list[Row]:
-    csv.field_size_limit(CELL_BYTES)
-    try:
-        table = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if line]
-    except csv.Error as error:
-        raise StoreError(f"{file}: not a table with {_SEPARATORS[separator]} ({error})") from error
-    if not table:
-        return []
-    header = [name.strip() for name in table[0]]
-    for other, word in _SEPARATORS.items():
-        if len(header) == 1 and other in header[0]:
-            raise TableError(f"{file}: the cells are separated by {word}, expected {_SEPARATORS[separator]}")
-    twice = [name for name, times in Counter(header).items() if times > 1 and name]
-    if twice:
-        raise TableError(f"{file}: column {twice[0]!r} stands twice; column names must differ")
-    for number, line in enumerate(table[1:], 1):
-        if len(line) != len(header):
-            raise TableError(f"{file}: data row {number} has {len(line)} cells, the header has {len(header)}")
-    return [dict(zip(header, line, strict=True)) for line in table[1:]]
-
-
-_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def _json_lines(file: Path, text: str) -> list[Row]:
@@ -128,7 +106,7 @@ def _json_lines(file: Path, text: str) -> list[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise StoreError(f"{file}: line {number} is not JSON ({error}); each line holds one object") from error
         rows.append(_row(file, value, f"line {number}"))
@@ -187,7 +165,9 @@ def _read_parquet(file: Path) -> Rows:
 
     try:
         with file.open("rb") as handle:
-            rows = parquet.ParquetFile(handle).read().to_pylist()
+            table = parquet.ParquetFile(handle)
+            refuse_declared(file, table.metadata.num_rows)
+            rows = table.read().to_pylist()
     except pa.ArrowException as error:
         raise StoreError(f"{file}: not a whole parquet file ({str(error).splitlines()[0]})") from error
     return _numbered(file, rows)
