@@ -185,3 +185,14 @@ def _ray(task: Task, jobs: Sequence[Job], workers: int, threads: int) -> Iterato
     finally:
         if mine:
             ray.shutdown()
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(42.4), duration(150), duration(9000)
+    ('42 s', '2 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -16,6 +16,7 @@ from bindscope.embeddings import default_cache, embed, encoding
 from bindscope.embeddings import encoding as caching
 from bindscope.encoders.base import Encoder, Vectors
 from bindscope.errors import BindscopeWarning, InputError, StoreError, TableError, VectorsError
+from bindscope.parallel import duration
 
 DATA = "text:4x3"  # 132 scenes
 
@@ -183,9 +184,9 @@ def test_progress_goes_to_stderr_and_says_what_it_costs(capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == "counting: 50 of 132 items, about 0 s to go\n"
-    assert encoding._duration(30) == "30 s"
-    assert encoding._duration(600) == "10 min"
-    assert encoding._duration(9000) == "2.5 h"
+    assert duration(30) == "30 s"
+    assert duration(600) == "10 min"
+    assert duration(9000) == "2.5 h"
 
 
 def test_progress_in_a_log_goes_on_twice_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def label_columns(table: SceneTable) -> dict[str, list[str | None] | FloatArray 
     if table.visible is not None:
         columns |= {f"visible{slot + 1}": table.visible[:, slot] for slot in range(table.n_slots)}
     columns["replicate"] = table.replicate
-    refuse_unwritable(table.space)
+    refuse_names_not_read_back(table.space)
     return columns
 
 
@@ -282,7 +282,7 @@ def _visible(columns: Columns, slots: Sequence[int], present: BoolArray) -> Floa
     return shares
 
 
-def refuse_unwritable(space: ConceptSpace) -> None:
+def refuse_names_not_read_back(space: ConceptSpace) -> None:
     """Raise TableError where a label table could not give back these names and words."""
     for concept in space.concepts:
         if concept.name != concept.name.strip():

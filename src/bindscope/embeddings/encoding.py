@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindscope.datasets.items import Dataset, Items
-from bindscope.datasets.labels import refuse_unwritable
+from bindscope.datasets.labels import refuse_names_not_read_back
 from bindscope.datasets.wording import Captions
 from bindscope.embeddings.artefact import CaptionVectors, Embeddings, Queries, query_tensors
 from bindscope.embeddings.seen import Witnesses, look, same_width, sentences
@@ -24,6 +24,7 @@ from bindscope.encoders.base import Encoder, Vectors, checked_vectors
 from bindscope.encoders.reading import TextReading
 from bindscope.errors import BindscopeWarning, InputError, StoreError, VectorsError
 from bindscope.files import read_tensors, user_cache, write_tensors
+from bindscope.parallel import duration
 
 SHARD_ROWS = 1024  # rows of a cache file: what a killed run can lose
 LINE_SECONDS = 30.0  # between two lines of progress in a log
@@ -58,7 +59,7 @@ def embed(
         raise InputError(f"there is nothing to encode: {dataset.name} has no rows")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch size must be at least 1, got {batch_size}")
-    refuse_unwritable(dataset.table.space)  # before hours of encoding
+    refuse_names_not_read_back(dataset.table.space)  # before hours of encoding
     ready = encoder.prepare(dataset)
     record = ready.fidelity()
     witnesses = Witnesses(ready, dataset.items, record)
@@ -261,7 +262,7 @@ def progress_bar(shown: bool, label: str, total: int) -> Iterator[Report]:
         def report(done: int) -> None:
             if not bar.tasks[task].completed and done < total:
                 seconds = (time.monotonic() - began) / done * total
-                bar.update(task, description=f"{label}: {total:,} items, about {_duration(seconds)}")
+                bar.update(task, description=f"{label}: {total:,} items, about {duration(seconds)}")
             bar.advance(task, done)
 
         yield report
@@ -277,20 +278,10 @@ def _lines(say: Callable[..., None], label: str, total: int) -> Report:
         now, done = time.monotonic(), done + more
         if done < total and (done == more or now - told > LINE_SECONDS):
             left = (now - began) / done * (total - done)
-            say(f"{label}: {done:,} of {total:,} items, about {_duration(left)} to go", soft_wrap=True, highlight=False)
+            say(f"{label}: {done:,} of {total:,} items, about {duration(left)} to go", soft_wrap=True, highlight=False)
             told = now
 
     return report
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 100
-        else f"{seconds / 60:.0f} min"
-        if seconds < 6000
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 @dataclass

@@ -27,7 +27,7 @@ from bindscope.errors import DegenerateWarning, InputError, StoreError, TableErr
 from bindscope.learners.base import Fitted
 from bindscope.learners.registry import load_approximator
 from bindscope.learners.words import PREFIX, Words
-from bindscope.parallel import cores, run_jobs
+from bindscope.parallel import cores, duration, run_jobs
 from bindscope.results import Record, Results
 from bindscope.run_directory import amend_config, locked, read_config, replace_records
 from bindscope.runs.cells import Cell, Store
@@ -282,7 +282,7 @@ def _fill(work: _Work, todo: Sequence[Cell], workers: int | None) -> None:
         left = (time.perf_counter() - begin) / spent * (sum(guess) - spent)
         cell = todo[number]
         words = f"{cell.asked} at coverage {cell.coverage:g}, split {cell.split + 1} of {work.settings.splits}"
-        work.context.say(f"cell {count} of {len(todo)}: {words}; about {_duration(max(left, 0.0))} left")
+        work.context.say(f"cell {count} of {len(todo)}: {words}; about {duration(max(left, 0.0))} left")
 
 
 def _finishes(work: _Work, todo: Sequence[Cell], guess: Sequence[float], workers: int | None) -> Iterator[int]:
@@ -335,11 +335,7 @@ def _announcement(settings: Settings, cells: Sequence[Cell], todo: Sequence[Cell
     done = f", {len(cells) - len(todo)} of them done before" if len(todo) < len(cells) else ""
     return (
         f"{len(cells)} cells{done} ({len(settings.learners)} learners, {len(settings.coverages)} coverages, "
-        f"{settings.splits} splits, {len(table):,} scenes); about {_duration(seconds)} on two cores"
+        f"{settings.splits} splits, {len(table):,} scenes); about {duration(seconds)} on two cores"
         + (", several times that with --tune" if settings.tune else "")
-        + (f"; then code lengths, about {_duration(CODING + SCENE_CODING * len(table))}" if settings.codelength else "")
+        + (f"; then code lengths, about {duration(CODING + SCENE_CODING * len(table))}" if settings.codelength else "")
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

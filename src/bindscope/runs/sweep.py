@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bindscope.controlled.config import PRESETS, TECHNICAL, TrainConfig, make_config
 from bindscope.errors import InputError, StoreError, UnknownNameError
 from bindscope.files import whole_file
-from bindscope.parallel import cores, run_jobs
+from bindscope.parallel import cores, duration, run_jobs
 from bindscope.results import Results, read_results
 from bindscope.run_directory import locked
 from bindscope.streams import MAX_SEED, stream
@@ -225,7 +225,7 @@ def _swept(
 ) -> list[dict[str, Any]]:
     planned = plan(configs, out, workers)
     left = planned.left
-    tell(f"{len(configs):,} models, {len(left):,} to train, about {_duration(planned.seconds)}")
+    tell(f"{len(configs):,} models, {len(left):,} to train, about {duration(planned.seconds)}")
     jobs = [(configs[i].model_dump_json(), str(planned.directories[i])) for i in left]
     for count, (number, _) in enumerate(run_jobs(train_job, jobs, engine, workers, threads_of(configs)), 1):
         tell(f"{count} of {len(left)}: {planned.directories[left[number]].name}")
@@ -300,13 +300,3 @@ def read_table(out: Path) -> list[dict[str, Any]]:
         raise StoreError(f"{out} holds no table of models; run `bindscope sweep` first")
     rows: list[dict[str, Any]] = parquet.read_table(file, page_checksum_verification=True).to_pylist()
     return rows
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
