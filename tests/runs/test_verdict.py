@@ -141,6 +141,12 @@ def test_no_recognition_no_verdict() -> None:
     assert (said.label, said.estimator, said.evidence) == ("undecided", None, ())
 
 
+def test_a_fine_tuning_run_says_what_it_is() -> None:
+    found = verdict(Results([Record("finetune", "object_recognition", 0.9, target="closed", extra={"weights": "raw"})]))
+    assert found.label == "undecided"
+    assert found.sentences[0] == "This is a fine-tuning run: its figures set the tuned model beside its base."
+
+
 def test_few_objects_are_said() -> None:
     assert "Only 9 objects" in verdict(Results(records(1.0, 0.9, 1.0, n_objects=9))).caveats[0]
 

@@ -245,6 +245,11 @@ class _Figures:
 
 def _unjudged(results: Results) -> tuple[str, ...]:
     trained = results.first(analysis="training", metric="object_recognition")
+    if len(results.select(analysis="finetune")):
+        return (
+            "This is a fine-tuning run: its figures set the tuned model beside its base.",
+            "For a verdict on either: `bindscope diagnose`, e.g. of the directory that `--out` names with `st:` before it.",
+        )
     if trained is None:
         return "This run holds no figures of binding, so there is no verdict.", "Run the analysis `recognition`."
     return (
